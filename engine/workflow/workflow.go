@@ -1,0 +1,197 @@
+// Package workflow is the language of Bellhop: it reads a workflow file into a Workflow whose every expression is
+// compiled, and says what is wrong with the place, a drawn snippet and a hint. It knows nothing of running.
+package workflow
+
+import (
+	"time"
+
+	"github.com/bellhop-dev/bellhop/engine/expression"
+)
+
+// Workflow is one workflow file, read and compiled. It is immutable.
+type Workflow struct {
+	ID          string // path of the file below workflows/, without .yaml
+	Version     string // content hash of Source
+	Source      []byte
+	Name        string
+	Description string
+	Enabled     bool // default true
+	Tags        []string
+	Triggers    []*Trigger
+	Lane        *expression.Program // nil: none
+	Timeout     time.Duration       // of a run; 0: none
+	Retention   Retention
+	BodyLimit   int64 // bytes of an inbound body; 0: the default of 1 MiB
+	Steps       []*Step
+	OnFailure   []*Step
+
+	// UsesRaw reports that an expression reads trigger.raw, which is else not kept in memory as text.
+	UsesRaw bool
+}
+
+// Retention says how long the history of this workflow is kept.
+type Retention struct {
+	Days int    // 0: the server's
+	Keep string // all (default), failures, none
+}
+
+// Position is a place in a workflow file, both from 1.
+type Position struct{ Line, Column int }
+
+// Trigger is one way in which a workflow starts. Exactly one of the kinds is set.
+type Trigger struct {
+	ID       string // default: the kind
+	Kind     string // webhook, schedule, poll
+	At       Position
+	Webhook  *Webhook
+	Schedule *Schedule
+	Poll     *Poll
+}
+
+// Webhook starts a run for each call of its path.
+type Webhook struct {
+	Path     string   // below /hooks/, with {param} segments; default: the workflow id
+	Methods  []string // default POST
+	Verify   *Verify  // nil: anyone may call
+	Dedupe   *expression.Program
+	Window   time.Duration // how long a dedupe key is held; default 24h
+	Respond  string        // accepted, step, finished
+	PathAt   Position
+	VerifyAt Position
+}
+
+// Verify says how a webhook knows its caller. The secret is the connection's.
+type Verify struct {
+	Scheme          string // hmac, basic, bearer, header
+	Connection      string
+	Header          string // hmac, header: where the signature or the secret stands
+	Algorithm       string // sha1, sha256 (default), sha384, sha512
+	Encoding        string // hex (default), base64, base64url
+	Prefix          string // before the signature, such as "sha256="
+	Separator       string // between several signatures in one header; empty: there is one
+	Signed          string // what is signed: {body} (default), {timestamp}, {id}, {url}, {method} and literal text
+	TimestampHeader string
+	TimestampUnit   string        // s (default), ms, rfc3339
+	IDHeader        string        // where {id} stands
+	Tolerance       time.Duration // both ways; default 5m where a timestamp is signed
+	ReplayGuard     bool          // also refuse the same signature and body twice
+}
+
+// Schedule starts a run at set times. Exactly one of Cron and Every is set.
+type Schedule struct {
+	Cron     string
+	Timezone string // IANA name; required with Cron
+	Zone     *time.Location
+	Every    time.Duration // at least 1s
+	Missed   string        // none, last (default), all
+	Overlap  string        // queue (default), skip, allow
+	CronAt   Position
+}
+
+// Poll calls a safe action again and again and starts runs for what is new.
+type Poll struct {
+	Schedule Schedule // when: Every, or Cron with Timezone
+	Use      *Use
+	Items    *expression.Program // nil: the output itself, which must be a list
+	Key      *expression.Program // sees item
+	Version  *expression.Program // sees item; nil: an item fires once
+	Emit     string              // each (default), batch
+	First    string              // baseline (default), emit
+}
+
+// Step is one step of a workflow.
+type Step struct {
+	ID      string // unique in the file; where the file names none, made from the kind and the position
+	Named   bool   // the file names the ID
+	Kind    string // filter, set, use, respond, stop
+	Name    string // for people; empty: none
+	At      Position
+	If      *expression.Program // nil: always
+	Retry   *Retry              // nil: the default of its kind
+	Timeout time.Duration       // of one attempt; 0: the default
+	OnError OnError
+	Do      Do
+}
+
+// Do is what a step does: one of Filter, Set, Use, Respond, Stop.
+type Do interface{ isStep() }
+
+// Filter ends the run as filtered when its condition does not hold.
+type Filter struct{ Condition *expression.Program }
+
+// Set makes an object; it is the output.
+type Set struct{ Fields *expression.Tree }
+
+// Use calls an action of a connector.
+type Use struct {
+	Connector  string
+	Action     string
+	Connection string // name; empty: none
+	With       *expression.Tree
+	At         Position
+	ConnAt     Position
+}
+
+// Respond answers the webhook that started the run; the run goes on.
+type Respond struct {
+	Status  *expression.Tree // nil: 200
+	Headers *expression.Tree // nil: none
+	Body    *expression.Tree // nil: empty. Text is sent as it is, anything else as JSON
+}
+
+// Stop ends the run.
+type Stop struct {
+	As      string // succeeded, failed, filtered, canceled
+	Message *expression.Tree
+}
+
+func (*Filter) isStep()  {}
+func (*Set) isStep()     {}
+func (*Use) isStep()     {}
+func (*Respond) isStep() {}
+func (*Stop) isStep()    {}
+
+// Retry says how often and when a failed attempt is made again: exponential with full jitter.
+type Retry struct {
+	Attempts int           // in all; default 3
+	Initial  time.Duration // default 1s
+	Max      time.Duration // default 1m
+	Unknown  bool          // repeat a step that a crash cut off even if the action is not repeatable
+}
+
+// OnError says what follows when the last attempt of a step has failed.
+type OnError struct {
+	Mode  string // stop (default), continue, steps
+	Steps []*Step
+}
+
+// Walk calls f for every step of the list and of the lists inside, in the order of the file.
+func Walk(steps []*Step, f func(*Step)) {
+	for _, s := range steps {
+		f(s)
+		Walk(s.OnError.Steps, f)
+	}
+}
+
+// Step returns the step with this id, or nil.
+func (w *Workflow) Step(id string) *Step {
+	var found *Step
+	visit := func(s *Step) {
+		if s.ID == id {
+			found = s
+		}
+	}
+	Walk(w.Steps, visit)
+	Walk(w.OnFailure, visit)
+	return found
+}
+
+// Trigger returns the trigger with this id, or nil.
+func (w *Workflow) Trigger(id string) *Trigger {
+	for _, t := range w.Triggers {
+		if t.ID == id {
+			return t
+		}
+	}
+	return nil
+}
