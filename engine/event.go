@@ -31,9 +31,10 @@ type Event struct {
 	Parent   RunID         // the run that this one repeats
 
 	// Fields is the rest of the `trigger` root: headers, query, params, method, path, body, item, items, time,
-	// previous. A nil body with Raw set is decoded from Raw as JSON when the run starts.
+	// previous. Where it has no body and Raw is set, the body is Raw read as JSON.
 	Fields map[string]any
 	Raw    []byte // the body exactly as it came
+	Body   any    // the decoded form of Raw where whoever received it had it; never stored
 
 	Delivery *Delivery // recorded in the same write
 }
@@ -111,11 +112,14 @@ func (e *Event) Root(withRaw bool) (map[string]any, error) {
 	root["at"] = e.At.UTC().Format(time.RFC3339Nano)
 	if e.Raw != nil {
 		if _, decoded := root["body"]; !decoded {
-			body, err := value.DecodeJSON(e.Raw)
-			if err != nil {
-				return nil, fmt.Errorf("decode the body of the event: %w", err)
+			if e.Body == nil {
+				body, err := value.DecodeJSON(e.Raw)
+				if err != nil {
+					return nil, fmt.Errorf("decode the body of the event: %w", err)
+				}
+				e.Body = body
 			}
-			root["body"] = body
+			root["body"] = e.Body
 		}
 		if withRaw {
 			root["raw"] = string(e.Raw)

@@ -27,6 +27,10 @@ type Workflow struct {
 
 	// UsesRaw reports that an expression reads trigger.raw, which is else not kept in memory as text.
 	UsesRaw bool
+
+	file   string                        // as problems show it
+	places map[*expression.Tree]Position // of values
+	keys   map[*expression.Tree]Position // of the keys before values
 }
 
 // Retention says how long the history of this workflow is kept.
@@ -58,6 +62,8 @@ type Webhook struct {
 	Respond  string        // accepted, step, finished
 	PathAt   Position
 	VerifyAt Position
+
+	respondAt Position
 }
 
 // Verify says how a webhook knows its caller. The secret is the connection's.
@@ -75,6 +81,8 @@ type Verify struct {
 	IDHeader        string        // where {id} stands
 	Tolerance       time.Duration // both ways; default 5m where a timestamp is signed
 	ReplayGuard     bool          // also refuse the same signature and body twice
+
+	connectionAt Position
 }
 
 // Schedule starts a run at set times. Exactly one of Cron and Every is set.
@@ -126,10 +134,12 @@ type Set struct{ Fields *expression.Tree }
 type Use struct {
 	Connector  string
 	Action     string
-	Connection string // name; empty: none
-	With       *expression.Tree
+	Connection string           // name; empty: none
+	With       *expression.Tree // a map; never nil
 	At         Position
 	ConnAt     Position
+
+	broken bool // With could not be read, so nothing is said about its inputs
 }
 
 // Respond answers the webhook that started the run; the run goes on.
@@ -158,6 +168,13 @@ type Retry struct {
 	Max      time.Duration // default 1m
 	Unknown  bool          // repeat a step that a crash cut off even if the action is not repeatable
 }
+
+// Modes of OnError.
+const (
+	OnErrorStop     = "stop"
+	OnErrorContinue = "continue"
+	OnErrorSteps    = "steps"
+)
 
 // OnError says what follows when the last attempt of a step has failed.
 type OnError struct {

@@ -1,0 +1,42 @@
+# Everything a newcomer needs; `make help` lists it.
+SHELL := bash
+BIN := bin/bellhop
+VERSION ?= dev
+export CGO_ENABLED ?= 0
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help build run test test-faults fuzz bench lint check clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## build the binary into bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/bellhop
+
+run: build ## start Bellhop with the example workflows and say what to try
+	./$(BIN) init --quiet bin/demo
+	./$(BIN) serve --dir bin/demo
+
+test: build ## all tests with the race detector, the example workflows and their tests
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
+	./$(BIN) check workflows
+	./$(BIN) test workflows
+
+test-faults: build ## 50 kill -9 under load and the slow fault tests
+	BELLHOP_KILLS=50 go test -count=1 -timeout 60m -run 'Fault|Kill' -v ./cmd/bellhop ./engine/...
+
+fuzz: ## every fuzz target for 20 seconds
+	.ci/fuzz 20s
+
+bench: build ## the numbers of the README, as ratios against probes of the same minute
+	go run ./cmd/bench -bellhop $(BIN)
+
+lint: ## go vet, gofmt and golangci-lint
+	go vet ./...
+	test -z "$$(gofmt -l cmd engine connectors ui workflows)"
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+
+check: lint test ## what the gate runs
+
+clean: ## forget what was built
+	rm -rf bin

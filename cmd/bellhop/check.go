@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bellhop-dev/bellhop/engine/folder"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check [paths]",
+		Short: "Check settings, workflows and tests; print every problem with its place",
+		Long: `Check reads bellhop.yaml, the workflows and their tests of each folder or file (default: the folder here) and
+prints every problem as file:line:column. Nothing is run and nothing leaves the machine. The exit code is 1 when
+there is a problem; warnings alone are none.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
+			sum := checked{Problems: workflow.Problems{}}
+			for _, path := range args {
+				if err := sum.check(path); err != nil {
+					return err
+				}
+			}
+			sum.Problems = compact(sum.Problems)
+			if asJSON {
+				if err := printJSON(a.stdout, sum); err != nil {
+					return err
+				}
+			} else {
+				a.printChecked(sum)
+			}
+			if sum.Problems.Err() != nil {
+				return errNo
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// checked is what a check has seen.
+type checked struct {
+	Workflows int               `json:"workflows"`
+	Tests     int               `json:"tests"`
+	Problems  workflow.Problems `json:"problems"`
+}
+
+// check adds what lies at the path.
+func (c *checked) check(path string) error {
+	f, err := folder.OpenPath(path, folder.Options{Connectors: registry()})
+	if err != nil {
+		return usagef("%w", err)
+	}
+	defer f.Close()
+	files, err := f.Load()
+	if err != nil {
+		return err
+	}
+	tests, err := f.Tests()
+	if err != nil {
+		return err
+	}
+	c.Workflows += len(files)
+	c.Tests += len(tests)
+	c.Problems = append(c.Problems, f.Problems()...)
+	for _, file := range files {
+		c.Problems = append(c.Problems, file.Problems...)
+	}
+	for _, t := range tests {
+		c.Problems = append(c.Problems, t.Problems...)
+	}
+	return nil
+}
+
+// compact sorts the problems and drops those that two paths have in common.
+func compact(ps workflow.Problems) workflow.Problems {
+	ps.Sort()
+	return slices.Compact(ps)
+}
+
+func (a *app) printChecked(c checked) {
+	bad := 0
+	for _, p := range c.Problems {
+		fmt.Fprintln(a.stdout, cleanText(p.String()))
+		if !p.Warning {
+			bad++
+		}
+	}
+	if len(c.Problems) > 0 {
+		fmt.Fprintln(a.stdout)
+	}
+	verdict := "no problems"
+	switch {
+	case bad > 0:
+		verdict = count(bad, "problem")
+	case c.Workflows+c.Tests == 0:
+		verdict = "nothing to check: workflows lie in workflows/*.yaml"
+	}
+	fmt.Fprintf(a.stdout, "%s, %s: %s\n", count(c.Workflows, "workflow"), count(c.Tests, "test file"), verdict)
+}

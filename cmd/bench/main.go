@@ -1,0 +1,73 @@
+// Command bench measures Bellhop against probes that run beside it in the same minute, because absolute times say
+// little on shared machines. Traffic goes to loopback only.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var o options
+	flag.StringVar(&o.bellhop, "bellhop", "bin/bellhop", "the binary to measure")
+	flag.StringVar(&o.dir, "dir", "", "where to put databases (default: a temporary folder beside the binary, so that fsync is real)")
+	flag.IntVar(&o.events, "events", 20000, "events of one round of the whole job")
+	flag.IntVar(&o.callers, "callers", 64, "concurrent callers of the whole job")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
+	flag.StringVar(&o.only, "only", "", "one part: accept, job, start, history, workflows")
+	flag.IntVar(&o.stored, "stored", 1_000_000, "stored runs of the history part")
+	bare := flag.Bool("bare", false, "be the bare program that the whole job is compared with")
+	sink := flag.String("sink", "", "with -bare: where to POST")
+	flag.Parse()
+	var err error
+	if *bare {
+		err = runBare(ctx, o.dir, *sink)
+	} else {
+		err = o.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	bellhop, dir, only string
+	events, callers    int
+	rounds, stored     int
+}
+
+func (o *options) run(ctx context.Context) error {
+	if o.dir == "" {
+		dir, err := os.MkdirTemp("bin", "bench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		o.dir = dir
+	}
+	parts := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"accept", o.accept},
+		{"job", o.job},
+		{"start", o.start},
+		{"history", o.history},
+		{"workflows", o.workflows},
+	}
+	for _, p := range parts {
+		if o.only != "" && o.only != p.name {
+			continue
+		}
+		if err := p.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return nil
+}

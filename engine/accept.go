@@ -1,0 +1,374 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine/expression"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// SignalCancel is the kind of a Signal that ends a run.
+const SignalCancel = "cancel"
+
+// Accept makes an event durable and returns the run that it starts. The run is on disk when Accept returns. A
+// duplicate is the run that an event with the same key started before. ErrNotFound: there is no such workflow.
+func (e *Engine) Accept(ctx context.Context, ev Event) (RunID, bool, error) {
+	acc, err := e.AcceptAll(ctx, []Event{ev}, nil)
+	if err != nil {
+		return RunID{}, false, err
+	}
+	return acc[0].ID, acc[0].Duplicate, nil
+}
+
+// AcceptAll accepts events and writes puts in one write: all of it or nothing. A put whose revision does not hold
+// is ErrConflict.
+func (e *Engine) AcceptAll(ctx context.Context, evs []Event, puts []Put) ([]Accepted, error) {
+	b := Batch{Runs: make([]NewRun, len(evs)), Puts: puts}
+	for i := range evs {
+		r, err := e.newRun(ctx, &evs[i], nil)
+		if err != nil {
+			return nil, fmt.Errorf("accept event: %w", err)
+		}
+		b.Runs[i] = *r
+	}
+	acc, err := e.Store.Accept(ctx, b)
+	if err != nil {
+		return nil, fmt.Errorf("accept event: %w", err)
+	}
+	return acc, nil
+}
+
+// newRun turns an event into a run of w; nil: of the current version.
+func (e *Engine) newRun(ctx context.Context, ev *Event, w *workflow.Workflow) (*NewRun, error) {
+	if w == nil {
+		if w = e.Workflow(ev.Workflow); w == nil {
+			return nil, fmt.Errorf("workflow %q: %w", ev.Workflow, ErrNotFound)
+		}
+	}
+	if ev.At.IsZero() {
+		ev.At = time.Now()
+	}
+	data, err := ev.Encode()
+	if err != nil {
+		return nil, err
+	}
+	lane := ev.Lane
+	if lane == "" && w.Lane != nil {
+		root, err := ev.Root(w.UsesRaw)
+		if err != nil {
+			return nil, err
+		}
+		v, err := w.Lane.Eval(ctx, &expression.Env{Roots: map[string]any{
+			"trigger":  root,
+			"workflow": workflowRoot(w),
+		}, Now: ev.At})
+		if err != nil {
+			return nil, &InputError{"the lane of the event cannot be computed: " + err.Error()}
+		}
+		if lane = value.Text(v); lane != "" {
+			lane = "lane/" + lane
+		}
+	}
+	r := &NewRun{
+		Head: Head{
+			Workflow: w.ID, Version: w.Version, Trigger: ev.Trigger,
+			Key: ev.Key, Lane: lane, Parent: ev.Parent, Urgent: ev.Urgent,
+		},
+		At: ev.At, Window: ev.Window, Data: data, Memo: ev, Delivery: ev.Delivery,
+	}
+	r.ID = NewRunID(ev.At, &r.Head)
+	return r, nil
+}
+
+// Response is the answer that a respond step gives to the webhook.
+type Response struct {
+	Status  int               `json:"status"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    []byte            `json:"body,omitempty"`
+}
+
+// Reply is what AcceptAndWait saw. Response nil and Done false: ctx ended first.
+type Reply struct {
+	ID        RunID
+	Duplicate bool
+	Response  *Response // a respond step ran
+	Done      bool      // the run has ended
+	Status    Status
+	Output    any // of the last step
+}
+
+type waiter struct{ ch chan Reply }
+
+// AcceptAndWait accepts an event and waits for a respond step, for the end of the run, or for ctx to be done,
+// whichever is first. The event is durable even when ctx ends first; then err is nil.
+func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
+	r, err := e.newRun(ctx, &ev, nil)
+	if err != nil {
+		return Reply{}, fmt.Errorf("accept event: %w", err)
+	}
+	w := &waiter{ch: make(chan Reply, 1)}
+	defer e.await(r.ID, w)()
+	acc, err := e.Store.Accept(context.WithoutCancel(ctx), Batch{Runs: []NewRun{*r}})
+	if err != nil {
+		return Reply{}, fmt.Errorf("accept event: %w", err)
+	}
+	id := acc[0].ID
+	if id != r.ID {
+		defer e.await(id, w)()
+		if reply, ok := e.replyOf(ctx, id); ok {
+			reply.Duplicate = true
+			return reply, nil
+		}
+	}
+	select {
+	case reply := <-w.ch:
+		reply.ID, reply.Duplicate = id, acc[0].Duplicate
+		return reply, nil
+	case <-ctx.Done():
+		return Reply{ID: id, Duplicate: acc[0].Duplicate}, nil
+	}
+}
+
+func (e *Engine) await(id RunID, w *waiter) (stop func()) {
+	e.mu.Lock()
+	e.waiting[id] = append(e.waiting[id], w)
+	e.mu.Unlock()
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		ws := e.waiting[id]
+		for i, have := range ws {
+			if have == w {
+				ws = append(ws[:i:i], ws[i+1:]...)
+				break
+			}
+		}
+		if len(ws) == 0 {
+			delete(e.waiting, id)
+		} else {
+			e.waiting[id] = ws
+		}
+	}
+}
+
+// reply hands an answer to those who wait for this run; the first answer counts.
+func (e *Engine) reply(id RunID, r Reply) {
+	e.mu.RLock()
+	ws := e.waiting[id]
+	e.mu.RUnlock()
+	for _, w := range ws {
+		select {
+		case w.ch <- r:
+		default:
+		}
+	}
+}
+
+// replyOf looks for the answer in the journal of a run that may have given it before.
+func (e *Engine) replyOf(ctx context.Context, id RunID) (Reply, bool) {
+	recs, err := e.Store.Read(ctx, id, 0)
+	if err != nil {
+		return Reply{}, false
+	}
+	reply := Reply{ID: id}
+	for i := range recs {
+		switch r := &recs[i]; r.Kind {
+		case KindStepCompleted:
+			if r.Reason == reasonRespond {
+				if resp, err := decodeResponse(r.Data); err == nil {
+					reply.Response = resp
+					return reply, true
+				}
+			}
+			if r.Status == StatusSucceeded && len(r.Data) > 0 {
+				reply.Output, _ = value.DecodeJSON(r.Data)
+			}
+		case KindFinished:
+			reply.Done, reply.Status = true, r.Status
+		}
+	}
+	return reply, reply.Done
+}
+
+// Keep stores the event of a disabled workflow as a delivery, durably; Resend starts it later.
+func (e *Engine) Keep(ctx context.Context, ev Event, d Delivery) error {
+	data, err := ev.Encode()
+	if err != nil {
+		return fmt.Errorf("keep event: %w", err)
+	}
+	d.Data = data
+	if d.ID.IsZero() {
+		d.ID = NewRunID(ev.At, &Head{})
+	}
+	if err := e.Store.Deliveries().Record(ctx, d); err != nil {
+		return fmt.Errorf("keep event: %w", err)
+	}
+	return nil
+}
+
+// Resend starts a run, on the current version, with the event of a delivery.
+func (e *Engine) Resend(ctx context.Context, delivery RunID) (RunID, error) {
+	d, err := e.Store.Deliveries().Read(ctx, delivery)
+	if err != nil {
+		return RunID{}, fmt.Errorf("resend delivery %s: %w", delivery, err)
+	}
+	var ev *Event
+	switch {
+	case len(d.Data) > 0:
+		ev, err = DecodeEvent(d.Data)
+	case !d.Run.IsZero():
+		ev, err = e.eventOf(ctx, d.Run)
+	default:
+		return RunID{}, &InputError{fmt.Sprintf("delivery %s was refused before it became an event: there is nothing to send again", delivery)}
+	}
+	if err != nil {
+		return RunID{}, fmt.Errorf("resend delivery %s: %w", delivery, err)
+	}
+	ev.Workflow, ev.At, ev.Urgent = d.Workflow, time.Now(), true
+	id, _, err := e.Accept(ctx, *ev)
+	return id, err
+}
+
+func (e *Engine) eventOf(ctx context.Context, id RunID) (*Event, error) {
+	recs, err := e.Store.Read(ctx, id, 0)
+	if err != nil {
+		return nil, err
+	}
+	ev, err := DecodeEvent(recs[0].Data)
+	if err != nil {
+		return nil, err
+	}
+	ev.Workflow = recs[0].Head.Workflow
+	return ev, nil
+}
+
+// Cancel ends a run: the call in flight is stopped, and the run ends as canceled. ErrNotFound: it has ended, or
+// there is none.
+func (e *Engine) Cancel(ctx context.Context, id RunID, by string) error {
+	err := e.Store.Signal(ctx, id, Signal{ID: "cancel", Kind: SignalCancel, By: by})
+	if err != nil {
+		return fmt.Errorf("cancel run %s: %w", id, err)
+	}
+	e.mu.RLock()
+	x := e.running[id]
+	e.mu.RUnlock()
+	if x != nil {
+		x.interrupt()
+	}
+	return nil
+}
+
+// Rerun says how to repeat a run.
+type Rerun struct {
+	From    string // start (default), failed, or the id of a step: what came before keeps its results
+	Version string // then (default) or now
+	Data    any    // replaces the body of the event; nil: the same event
+}
+
+// Rerun starts a new run with the event of an old one, linked to it. The old run is not touched.
+func (e *Engine) Rerun(ctx context.Context, id RunID, how Rerun) (RunID, error) {
+	recs, err := e.Store.Read(ctx, id, 0)
+	if err != nil {
+		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+	}
+	st, err := foldJournal(recs)
+	if err != nil {
+		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+	}
+	var w *workflow.Workflow
+	switch how.Version {
+	case "", "then":
+		if w, err = e.Version(ctx, st.head.Workflow, st.head.Version); err != nil {
+			return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+		}
+	case "now":
+		if w = e.Workflow(st.head.Workflow); w == nil {
+			return RunID{}, &InputError{fmt.Sprintf("workflow %s has no version now: its file is gone", st.head.Workflow)}
+		}
+	default:
+		return RunID{}, &InputError{fmt.Sprintf("version %q: want then or now", how.Version)}
+	}
+	ev, err := DecodeEvent(st.accepted.Data)
+	if err != nil {
+		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+	}
+	ev.Workflow, ev.At, ev.Parent, ev.Urgent = w.ID, time.Now(), id, true
+	if how.Data != nil {
+		if ev.Fields == nil {
+			ev.Fields = map[string]any{}
+		}
+		ev.Fields["body"], ev.Raw = how.Data, nil
+	}
+	carry, err := carried(st, w, how.From)
+	if err != nil {
+		return RunID{}, err
+	}
+	r, err := e.newRun(ctx, ev, w)
+	if err != nil {
+		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+	}
+	r.Carry = carry
+	acc, err := e.Store.Accept(ctx, Batch{Runs: []NewRun{*r}})
+	if err != nil {
+		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+	}
+	return acc[0].ID, nil
+}
+
+// carried returns the results that a rerun takes over: those before the step from which it starts.
+func carried(st *runState, w *workflow.Workflow, from string) ([]Record, error) {
+	if from == "" || from == "start" {
+		return nil, nil
+	}
+	stop := from
+	if from == "failed" {
+		stop = ""
+		for _, key := range st.order {
+			s := st.steps[key]
+			step := w.Step(key)
+			if s.status == StatusUnknown || s.status == StatusCanceled ||
+				s.status == StatusFailed && (step == nil || step.OnError.Mode == workflow.OnErrorStop) {
+				stop = key
+				break
+			}
+		}
+		if stop == "" {
+			return nil, &InputError{"no step of this run failed: run it again from the start or from a step"}
+		}
+	}
+	if w.Step(stop) == nil {
+		return nil, &InputError{fmt.Sprintf("this version of the workflow has no step %q", stop)}
+	}
+	before := map[string]bool{}
+	found := false
+	for _, list := range [][]*workflow.Step{w.Steps, w.OnFailure} {
+		workflow.Walk(list, func(s *workflow.Step) {
+			found = found || s.ID == stop
+			before[s.ID] = !found
+		})
+	}
+	var carry []Record
+	for _, key := range st.order {
+		s := st.steps[key]
+		if !before[key] || !s.done() {
+			continue
+		}
+		kind := KindStepCompleted
+		if s.status == StatusFailed {
+			kind = KindStepFailed
+		} else if s.status != StatusSucceeded && s.status != StatusSkipped {
+			continue
+		}
+		carry = append(carry, Record{
+			At: s.at, Kind: kind, Step: key, Status: s.status, Reason: reasonCarried, Took: s.took, Data: s.data,
+		})
+	}
+	return carry, nil
+}
+
+// IsNotFound reports whether err says that a run, workflow or delivery does not exist.
+func IsNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

@@ -1,0 +1,334 @@
+package bolt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
+
+// A dedupKey stands for workflow, trigger and key.
+type dedupKey [16]byte
+
+func keyOf(h *engine.Head) (k dedupKey) {
+	if h.Key == "" {
+		return k
+	}
+	sum := sha256.Sum256([]byte(h.Workflow + "\x00" + h.Trigger + "\x00" + h.Key))
+	copy(k[:], sum[:])
+	return k
+}
+
+const dayLayout = "20060102"
+
+// acceptOp stores a Batch.
+type acceptOp struct {
+	runs  []acceptRun
+	puts  []engine.Put
+	notes []note // accepted deliveries in this write
+}
+
+type acceptRun struct {
+	new    engine.NewRun // the store's own copy: the caller may give up before the writer comes to it
+	key    dedupKey
+	recs   []engine.Record // Accepted, what was carried over, and Parked when it waits for NotBefore
+	frames []frame
+	answer engine.Accepted
+	order  uint64
+	bytes  int64
+}
+
+// Accept implements engine.Journal. The store keeps Data until the run's first claim: the caller must not change it.
+func (s *Store) Accept(ctx context.Context, b engine.Batch) ([]engine.Accepted, error) {
+	o := &acceptOp{runs: make([]acceptRun, len(b.Runs)), puts: b.Puts}
+	size := 0
+	for i := range b.Runs {
+		r := &o.runs[i]
+		r.new = b.Runs[i]
+		n := &r.new
+		recs := make([]engine.Record, 1, 2+len(n.Carry))
+		recs[0] = engine.Record{At: n.At, Format: engine.RecordFormat, Kind: engine.KindAccepted, Head: &n.Head, Data: n.Data, Memo: n.Memo}
+		recs = append(recs, n.Carry...)
+		if !n.NotBefore.IsZero() {
+			recs = append(recs, engine.Record{At: n.At, Format: engine.RecordFormat, Kind: engine.KindParked, Until: n.NotBefore})
+		}
+		for k := range recs {
+			recs[k].Seq = uint32(k)
+		}
+		r.key, r.recs, r.frames = keyOf(&n.Head), recs, frames(n.ID, recs)
+		for _, f := range r.frames {
+			size += len(f.value)
+		}
+	}
+	for i := range b.Puts {
+		if err := checkKey(b.Puts[i].Key); err != nil {
+			return nil, fmt.Errorf("accept runs: %w", err)
+		}
+		size += len(b.Puts[i].Value)
+	}
+	if err := s.do(ctx, o, size, true); err != nil {
+		return nil, fmt.Errorf("accept runs: %w", err)
+	}
+	answers := make([]engine.Accepted, len(o.runs))
+	for i := range o.runs {
+		answers[i] = o.runs[i].answer
+	}
+	return answers, nil
+}
+
+func (o *acceptOp) write(b *batch) error {
+	if err := o.check(b); err != nil {
+		return err
+	}
+	for i := range o.runs {
+		r := &o.runs[i]
+		if !r.answer.Duplicate {
+			if err := o.put(b, r); err != nil {
+				return storageError(err)
+			}
+		}
+		if d := r.new.Delivery; d != nil {
+			n, err := putDelivery(b, delivered(d, r.answer))
+			if err != nil {
+				return storageError(err)
+			}
+			o.notes = append(o.notes, n)
+		}
+	}
+	for i := range o.puts {
+		if _, err := putValue(b, &o.puts[i]); err != nil {
+			return storageError(err)
+		}
+	}
+	return nil
+}
+
+// check decides on every run and put before anything is written.
+func (o *acceptOp) check(b *batch) error {
+	if len(o.runs) > 0 && b.refusal != nil {
+		return b.refusal
+	}
+	for i := range o.puts {
+		if err := checkPut(b, &o.puts[i]); err != nil {
+			return err
+		}
+	}
+	var added int
+	var flows map[string]int
+	for i := range o.runs {
+		r := &o.runs[i]
+		earlier, dup := o.earlier(b, r, i)
+		if r.answer = (engine.Accepted{ID: r.new.ID}); dup {
+			r.answer = engine.Accepted{ID: earlier, Duplicate: true}
+			continue
+		}
+		added++
+		if flows == nil {
+			flows = make(map[string]int, 1)
+		}
+		flows[r.new.Head.Workflow]++
+	}
+	return b.admit(added, flows)
+}
+
+// earlier looks for the run that r repeats: in this op, in this batch, among unfinished runs, in the window.
+func (o *acceptOp) earlier(b *batch, r *acceptRun, i int) (engine.RunID, bool) {
+	if r.key != (dedupKey{}) {
+		for k := range o.runs[:i] {
+			if o.runs[k].key == r.key {
+				return o.runs[k].answer.ID, true
+			}
+		}
+		if id, ok := b.keys[r.key]; ok {
+			return id, true
+		}
+		if have := b.s.table.keys[r.key]; have != nil {
+			return have.id, true
+		}
+		if id, ok := b.inWindow(r.key); ok {
+			return id, true
+		}
+	}
+	for b.taken(r.new.ID) {
+		if r.key == (dedupKey{}) {
+			return r.new.ID, true // the same call again: nobody draws 72 equal random bits
+		}
+		r.rename()
+	}
+	return engine.RunID{}, false
+}
+
+// taken reports whether a run that is not archived has this id.
+func (b *batch) taken(id engine.RunID) bool {
+	return b.s.table.runs[id] != nil || b.runs[id] != nil
+}
+
+// rename moves the id by a millisecond: equal keys make equal ids within one, and the earlier run has ended.
+func (r *acceptRun) rename() {
+	var ms [8]byte
+	copy(ms[2:], r.new.ID[:6])
+	binary.BigEndian.PutUint64(ms[:], binary.BigEndian.Uint64(ms[:])+1)
+	copy(r.new.ID[:6], ms[2:])
+	r.frames = frames(r.new.ID, r.recs)
+}
+
+// inWindow looks a key up in the days whose keys can still be held.
+func (b *batch) inWindow(k dedupKey) (id engine.RunID, ok bool) {
+	today := b.now.UTC().Format(dayLayout)
+	for _, day := range b.s.days {
+		keys := b.bucket(bucketDedup).Bucket([]byte(day))
+		if day < today || keys == nil {
+			continue
+		}
+		v := keys.Get(k[:])
+		if v == nil {
+			continue
+		}
+		body, err := unseal(k[:], v)
+		if err != nil || len(body) != 24 {
+			b.s.log.Error("a dedupe key is damaged; its event may start a second run", "key", fmt.Sprintf("%x", k))
+			continue
+		}
+		if int64(binary.BigEndian.Uint64(body[16:])) > b.now.UnixNano() {
+			return engine.RunID(body[:16]), true
+		}
+	}
+	return id, false
+}
+
+// admit holds the bounds against the runs of one op, and counts them into the batch.
+func (b *batch) admit(added int, flows map[string]int) error {
+	if added == 0 {
+		return nil
+	}
+	s := b.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := func(flow, reason string, backlog int) error {
+		wait := 300.0
+		if rate := s.table.ended.perSecond(); rate > 0 {
+			wait = float64(backlog) / rate
+		}
+		return &engine.FullError{Workflow: flow, Reason: reason, RetryAfter: time.Duration(min(max(wait, 1), 300) * float64(time.Second)).Round(time.Second)}
+	}
+	if n := s.table.live + b.added + added; n > s.o.MaxRuns {
+		return full("", "runs", n)
+	}
+	if s.table.bytes+b.bytes > s.o.MaxBytes {
+		return full("", "bytes", s.table.live)
+	}
+	for flow, n := range flows {
+		if f := s.table.flows[flow]; f != nil {
+			n += f.awake
+		}
+		if n += b.byFlow[flow]; n > s.o.MaxWorkflowRuns {
+			return full(flow, "runs", n)
+		}
+	}
+	b.added += added
+	for flow, n := range flows {
+		b.byFlow[flow] += n
+	}
+	return nil
+}
+
+// put writes one new run.
+func (o *acceptOp) put(b *batch, r *acceptRun) error {
+	b.order++
+	r.order = b.order
+	r.frames[0].setOrder(r.order)
+	before := b.bytes
+	if err := b.putFrames(r.frames); err != nil {
+		return err
+	}
+	r.bytes = b.bytes - before
+	b.runs[r.new.ID] = &staged{}
+	if r.key == (dedupKey{}) {
+		return nil
+	}
+	b.keys[r.key] = r.new.ID
+	expiry := r.new.At.Add(r.new.Window)
+	if r.new.Window <= 0 || !expiry.After(b.now) {
+		return nil // held while the run lives: the table knows
+	}
+	day := expiry.UTC().Format(dayLayout)
+	k, err := b.dedupDay(day)
+	if err != nil {
+		return err
+	}
+	value := make([]byte, 4, 28)
+	value = append(value, r.new.ID[:]...)
+	value = binary.BigEndian.AppendUint64(value, uint64(expiry.UnixNano()))
+	return k.Put(r.key[:], seal(r.key[:], value))
+}
+
+func (b *batch) dedupDay(day string) (*bbolt.Bucket, error) {
+	if k := b.bucket(bucketDedup).Bucket([]byte(day)); k != nil {
+		return k, nil
+	}
+	if !slices.Contains(b.days, day) {
+		b.days = append(b.days, day)
+	}
+	return b.bucket(bucketDedup).CreateBucket([]byte(day))
+}
+
+func (o *acceptOp) apply(s *Store) {
+	for i := range o.runs {
+		a := &o.runs[i]
+		if a.answer.Duplicate {
+			continue
+		}
+		t := &s.table
+		r := t.newRun(a.new.ID, &a.new.Head, a.new.At, a.order)
+		r.seq, r.bytes = uint32(len(a.recs)), a.bytes
+		r.started = slices.ContainsFunc(a.recs, begins)
+		t.keepJournal(r, a.recs)
+		asleep := !a.new.NotBefore.IsZero()
+		if asleep {
+			r.wake = a.new.NotBefore.UnixNano()
+		}
+		t.add(r, a.new.Head.Lane, asleep)
+		if asleep {
+			s.timerChanged()
+		}
+	}
+	for _, n := range o.notes {
+		s.count(n)
+	}
+}
+
+func (o *acceptOp) updates(send func(engine.Update)) {
+	for i := range o.runs {
+		r := &o.runs[i]
+		if r.answer.Duplicate {
+			continue
+		}
+		for k := range r.recs {
+			send(engine.Update{Run: r.new.ID, Workflow: r.new.Head.Workflow, Record: r.recs[k]})
+		}
+	}
+}
+
+// delivered is the delivery of an accepted event: its data is in the run's journal.
+func delivered(d *engine.Delivery, a engine.Accepted) *engine.Delivery {
+	out := *d
+	out.Run, out.Data = a.ID, nil
+	if a.Duplicate {
+		out.Outcome = engine.DeliveryDuplicate
+		if out.ID.IsZero() || out.ID == a.ID {
+			out.ID = engine.NewRunID(out.At, &engine.Head{})
+		}
+		return &out
+	}
+	if out.Outcome == "" {
+		out.Outcome = engine.DeliveryAccepted
+	}
+	out.ID = a.ID
+	return &out
+}

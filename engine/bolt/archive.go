@@ -1,0 +1,402 @@
+package bolt
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
+
+const (
+	archiveBatch   = 500 // runs in one move
+	busyBatch      = 128 // runs in one move while callers wait for the writer
+	archiveDelay   = 500 * time.Millisecond
+	archiveBacklog = 5_000 // finished runs above which the archiver no longer yields to callers
+)
+
+// classes are the days that segments are kept; a workflow's own days round up to one. 0 is for ever.
+var classes = []int{1, 7, 30, 90, 365}
+
+func classOf(days int) int {
+	for _, c := range classes {
+		if days > 0 && days <= c {
+			return c
+		}
+	}
+	return 0
+}
+
+// archive moves finished runs to segments until the store closes. While callers keep the writer busy it works a
+// fifth of the time and in small steps, until its backlog says otherwise.
+func (s *Store) archive() {
+	pause := time.NewTimer(archiveDelay)
+	defer pause.Stop()
+	for {
+		select {
+		case <-pause.C:
+		case <-s.stop:
+			return
+		}
+		begun, moved := time.Now(), 0
+		busy := s.queue.busy()
+		size := archiveBatch
+		if busy {
+			size = busyBatch
+		}
+		runs := s.oldestFinished(size)
+		wait := archiveDelay
+		if len(runs) > 0 {
+			var err error
+			if moved, err = s.move(runs); err != nil && !s.stopping() {
+				s.log.Error("archive runs", "err", err)
+				wait = 10 * time.Second
+			}
+		}
+		if moved > 0 {
+			s.mu.Lock()
+			left := len(s.backlog)
+			s.mu.Unlock()
+			switch {
+			case left > archiveBacklog || left > 0 && !busy:
+				wait = 0
+			case busy && left > 0:
+				wait = 4 * time.Since(begun)
+			}
+		} else if len(runs) == 0 {
+			select { // sleep until a run ends, then give others of the moment time to end too
+			case <-s.kick:
+			case <-s.stop:
+				return
+			}
+		}
+		pause.Reset(wait)
+	}
+}
+
+func (s *Store) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return s.broken.Load()
+	}
+}
+
+func (s *Store) oldestFinished(most int) []*run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.backlog[:min(most, len(s.backlog))])
+}
+
+// A parcel is what goes to one segment in one commit.
+type parcel struct {
+	class int
+	runs  []*run
+	packs [][]byte // not compressed yet
+	first []int    // index in runs of each pack's first
+}
+
+// move writes runs to segments, waits until they are on disk, and then deletes them from state.db. A crash between
+// repeats the move; the same keys are written again.
+func (s *Store) move(runs []*run) (moved int, err error) {
+	s.moveMu.Lock()
+	defer s.moveMu.Unlock()
+	parcels, err := s.gather(runs)
+	if err != nil {
+		return 0, err
+	}
+	o := &forgetOp{runs: runs}
+	for _, p := range parcels {
+		g, err := s.history.writable(p.class, now(), s.segmentLimit())
+		if err != nil {
+			return 0, err
+		}
+		if err := s.history.put(g, p); err != nil {
+			return 0, fmt.Errorf("write %s: %w", g.name, err)
+		}
+		o.segments = append(o.segments, g)
+	}
+	if err := s.doBack(o); err != nil {
+		return 0, err
+	}
+	return len(runs), nil
+}
+
+// segmentLimit keeps segments small enough that a byte bound can be held by deleting whole ones.
+func (s *Store) segmentLimit() int64 {
+	if most := s.retain.Load().MaxBytes; most > 0 {
+		return min(max(most/10, 16<<20), segmentBytes)
+	}
+	return segmentBytes
+}
+
+// gather reads the journals of runs that are to be kept, in packs, by class.
+func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
+	rule := s.retain.Load()
+	for _, r := range runs {
+		days, keep := rule.Days, ""
+		if rule.Of != nil {
+			own := 0
+			if own, keep = rule.Of(r.flow.id); own > 0 {
+				days = own
+			}
+		}
+		if keep == "none" || keep == "failures" && r.row.Status != engine.StatusFailed {
+			continue
+		}
+		class := classOf(days)
+		i := slices.IndexFunc(parcels, func(p *parcel) bool { return p.class == class })
+		if i < 0 {
+			i, parcels = len(parcels), append(parcels, &parcel{class: class})
+		}
+		parcels[i].runs = append(parcels[i].runs, r)
+	}
+	for _, p := range parcels {
+		slices.SortFunc(p.runs, func(a, b *run) int { return bytes.Compare(a.id[:], b.id[:]) })
+		for i := 0; i < len(p.runs); i += runsPerPack {
+			var src []byte
+			err := view(s.db, func(tx *bbolt.Tx) error {
+				src = nil
+				c := tx.Bucket(bucketJournal).Cursor()
+				for _, r := range p.runs[i:min(i+runsPerPack, len(p.runs))] {
+					src = appendJournal(src, r.id, entriesOf(c, r.id))
+				}
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+			p.packs, p.first = append(p.packs, src), append(p.first, i)
+		}
+	}
+	return parcels, nil
+}
+
+// entriesOf reads a run's journal as it is stored. A record that does not unpack is kept as it is: reading it
+// later tells of the damage.
+func entriesOf(c *bbolt.Cursor, id engine.RunID) (entries []entry) {
+	start := journalKey(id, 0)
+	for k, v := c.Seek(start[:]); len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
+		record, _, err := unframe(k, v)
+		if err != nil {
+			record = v
+		}
+		entries = append(entries, entry{binary.BigEndian.Uint32(k[16:]), record})
+	}
+	return entries
+}
+
+// writable returns the segment that finished runs of a class go to now, a new one if need be.
+func (h *history) writable(class int, at time.Time, limit int64) (*segment, error) {
+	day := at.UTC().Format(dayLayout)
+	h.mu.Lock()
+	n := 0
+	for _, g := range h.list {
+		if g.class != class || g.day.Format(dayLayout) != day {
+			continue
+		}
+		n++
+		if g.open && g.size < limit {
+			h.mu.Unlock()
+			return g, nil
+		}
+		g.open = false
+	}
+	h.mu.Unlock()
+	if n == 0 {
+		n = 1
+	}
+	for ; ; n++ {
+		g, err := h.newSegment(strconv.Itoa(class) + "/" + day + "-" + strconv.Itoa(n) + ".db")
+		if err != nil {
+			return nil, err
+		}
+		if known := h.find(g.name); known != nil {
+			if known.size >= limit {
+				continue
+			}
+			g = known // of before the last start: write on
+		}
+		return g, h.openForWriting(g)
+	}
+}
+
+func (h *history) find(name string) *segment {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, g := range h.list {
+		if g.name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+func (h *history) openForWriting(g *segment) error {
+	dir := filepath.Dir(g.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if info, err := os.Stat(g.path); err == nil && info.Size() > 0 {
+		if _, err := checkPages(g.path); err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.db != nil { // readers opened it read-only
+		if err := g.db.Close(); err != nil {
+			return err
+		}
+		g.db = nil
+	}
+	db, err := bbolt.Open(g.path, 0o600, &bbolt.Options{
+		Timeout: segmentTimeout, FreelistType: bbolt.FreelistMapType, NoSync: !h.sync, NoGrowSync: !h.sync, NoStatistics: true,
+	})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketRow, bucketFlow, bucketPack} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err == nil {
+		err = syncDir(h.dir)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(h.dir))
+	}
+	if err != nil {
+		_ = db.Close()
+		return err
+	}
+	g.db = db
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.open = true
+	if !slices.Contains(h.list, g) {
+		g.min, g.max = newest, engine.RunID{}
+		h.list = append(h.list, g)
+		slices.SortStableFunc(h.list, func(a, b *segment) int { return a.day.Compare(b.day) })
+	}
+	return nil
+}
+
+// put writes a parcel in one commit. It is on disk when put returns.
+func (h *history) put(g *segment, p *parcel) error {
+	packs := make([][]byte, len(p.packs))
+	for i, src := range p.packs {
+		packs[i] = h.pack(src)
+	}
+	db, err := g.reader()
+	if err != nil {
+		return err
+	}
+	// What is written may be read as soon as it is committed, so the bounds that readers look at come first.
+	h.mu.Lock()
+	for _, r := range p.runs {
+		g.min, g.max = minID(g.min, r.id), maxID(g.max, r.id)
+	}
+	h.mu.Unlock()
+	added := 0
+	err = db.Update(func(tx *bbolt.Tx) error {
+		rows, flows, journals := tx.Bucket(bucketRow), tx.Bucket(bucketFlow), tx.Bucket(bucketPack)
+		rows.FillPercent, flows.FillPercent, journals.FillPercent = 0.9, 0.9, 0.9
+		added = 0
+		for i := range packs {
+			n, err := journals.NextSequence()
+			if err != nil {
+				return err
+			}
+			var number [8]byte
+			binary.BigEndian.PutUint64(number[:], n)
+			if err := journals.Put(number[:], seal(number[:], packs[i])); err != nil {
+				return err
+			}
+			for _, r := range p.runs[p.first[i]:min(p.first[i]+runsPerPack, len(p.runs))] {
+				if rows.Get(r.id[:]) == nil {
+					added++
+				}
+				if err := rows.Put(r.id[:], encodeSegmentRow(number, r.row, r.seq)); err != nil {
+					return err
+				}
+				key := flowKey(r.row.Workflow, r.id)
+				if err := flows.Put(key[:], []byte{byte(r.row.Status)}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(g.path)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.size = info.Size()
+	g.count += added
+	return nil
+}
+
+func flowKey(flow string, id engine.RunID) (key [32]byte) {
+	sum := sha256.Sum256([]byte(flow))
+	copy(key[:], sum[:16])
+	copy(key[16:], id[:])
+	return key
+}
+
+// forgetOp deletes archived runs from state.db and records what their segments hold now.
+type forgetOp struct {
+	runs     []*run
+	segments []*segment
+}
+
+func (o *forgetOp) write(b *batch) error {
+	j, done, segments := b.bucket(bucketJournal), b.bucket(bucketDone), b.bucket(bucketSegments)
+	for _, r := range o.runs {
+		for seq := range r.seq {
+			key := journalKey(r.id, seq)
+			if err := j.Delete(key[:]); err != nil {
+				return storageError(err)
+			}
+		}
+		if err := done.Delete(r.id[:]); err != nil {
+			return storageError(err)
+		}
+	}
+	b.s.history.mu.Lock()
+	defer b.s.history.mu.Unlock()
+	for _, g := range o.segments {
+		if err := segments.Put([]byte(g.name), g.encode()); err != nil {
+			return storageError(err)
+		}
+	}
+	return nil
+}
+
+func (o *forgetOp) apply(s *Store) {
+	s.backlog = slices.Delete(s.backlog, 0, len(o.runs)) // the oldest; new ones come in at the end
+	for _, r := range o.runs {
+		s.table.forget(r)
+	}
+}

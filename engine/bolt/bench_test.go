@@ -1,0 +1,289 @@
+package bolt_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/bolt"
+)
+
+func event(i int) []byte {
+	out := []byte(`{"order":`)
+	for n := 0; len(out) < 2000; n++ {
+		out = fmt.Appendf(out, `{"sku":"A-%d","qty":%d,"price":%d.99,"name":"Item %x"},`, i*7+n, n%5, (i*31+n)%997, (i+1)*(n+17)*2654435761)
+	}
+	return out
+}
+
+// probe is the rate of 4 KiB appends with fdatasync on the file system of dir.
+func probe(tb testing.TB, dir string) float64 {
+	f, err := os.Create(filepath.Join(dir, "probe"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	begun, n := time.Now(), 0
+	for time.Since(begun) < 500*time.Millisecond {
+		if _, err := f.Write(page); err != nil {
+			tb.Fatal(err)
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			tb.Fatal(err)
+		}
+		n++
+	}
+	return float64(n) / time.Since(begun).Seconds()
+}
+
+// BenchmarkAccept stores 2 KB events from so many callers at a time. Aims: ops/commit at least 0.9 x callers from
+// 16 on; commits/probe at least 0.35; one caller waits at most 5 probes.
+func BenchmarkAccept(b *testing.B) {
+	for _, keyed := range []bool{false, true} {
+		for _, callers := range []int{1, 16, 64, 256} {
+			name := fmt.Sprintf("callers=%d", callers)
+			if keyed {
+				name = "keyed/" + name
+			}
+			b.Run(name, func(b *testing.B) {
+				dir := b.TempDir()
+				rate := probe(b, dir)
+				s, err := bolt.Open(dir, bolt.Options{MaxRuns: 1 << 30, MaxWorkflowRuns: 1 << 30, MaxBytes: 1 << 40})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.Close(context.Background())
+				before, _ := s.Stats(context.Background())
+				data := make([][]byte, 64)
+				for i := range data {
+					data[i] = event(i)
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				begun := time.Now()
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				for range callers {
+					wg.Go(func() {
+						for {
+							i := next.Add(1)
+							if i > int64(b.N) {
+								return
+							}
+							n := engine.NewRun{Head: engine.Head{Workflow: "orders", Version: "v", Trigger: "order"}, At: time.Now(), Data: data[i%64]}
+							if keyed {
+								n.Head.Key, n.Window = fmt.Sprint(i), 24*time.Hour
+							}
+							n.ID = engine.NewRunID(n.At, &n.Head)
+							if _, err := s.Accept(context.Background(), engine.Batch{Runs: []engine.NewRun{n}}); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				took := time.Since(begun)
+				b.StopTimer()
+				after, _ := s.Stats(context.Background())
+				commits := float64(after.Commits - before.Commits)
+				b.ReportMetric(float64(b.N)/commits, "ops/commit")
+				b.ReportMetric(commits/took.Seconds(), "commits/s")
+				b.ReportMetric(rate, "probe/s")
+				b.ReportMetric(commits/took.Seconds()/rate, "commits/probe")
+				b.ReportMetric(float64(b.N)/took.Seconds(), "events/s")
+			})
+		}
+	}
+}
+
+// stored makes a store with so many waiting runs of so many workflows.
+func stored(b *testing.B, dir string, runs, workflows int) *bolt.Store {
+	b.Helper()
+	s, err := bolt.Open(dir, bolt.Options{NoSync: true, MaxRuns: 1 << 30, MaxWorkflowRuns: 1 << 30, MaxBytes: 1 << 40})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for w := range 64 {
+		wg.Go(func() {
+			data := event(w)
+			for i := w; i < runs; i += 64 {
+				n := engine.NewRun{Head: engine.Head{Workflow: fmt.Sprint("w", i%workflows), Version: "v", Trigger: "order"}, At: time.Now(), Data: data}
+				n.ID = engine.NewRunID(n.At, &n.Head)
+				if _, err := s.Accept(context.Background(), engine.Batch{Runs: []engine.NewRun{n}}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return s
+}
+
+// BenchmarkOpen opens a store with 100,000 waiting runs. Aims: 2 s, and 3 KB of memory for each.
+func BenchmarkOpen(b *testing.B) {
+	const runs = 100_000
+	dir := b.TempDir()
+	if err := stored(b, dir, runs, 100).Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		begun := time.Now()
+		s, err := bolt.Open(dir, bolt.Options{NoSync: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(time.Since(begun).Milliseconds()), "ms/open")
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/runs, "B/run")
+		if err := s.Close(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRun takes runs through accept, claim, start, end and archive, 64 at a time, without waiting for the disk:
+// what is left is the CPU that the store costs. Aim: within 20 % from 10 to 5,000 workflows.
+func BenchmarkRun(b *testing.B) {
+	for _, workflows := range []int{10, 5000} {
+		b.Run(fmt.Sprintf("workflows=%d", workflows), func(b *testing.B) {
+			s, err := bolt.Open(b.TempDir(), bolt.Options{NoSync: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close(context.Background())
+			ctx := context.Background()
+			data := event(1)
+			var cpu, after syscall.Rusage
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &cpu)
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			var next atomic.Int64
+			for range 64 {
+				wg.Go(func() {
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						n := engine.NewRun{Head: engine.Head{Workflow: fmt.Sprint("w", i%int64(workflows)), Version: "v", Trigger: "order"}, At: time.Now(), Data: data}
+						n.ID = engine.NewRunID(n.At, &n.Head)
+						if _, err := s.Accept(ctx, engine.Batch{Runs: []engine.NewRun{n}}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+				wg.Go(func() {
+					for {
+						claims, err := s.Claim(ctx, 1)
+						if err != nil {
+							return
+						}
+						c := claims[0]
+						err = s.Append(ctx, c, []engine.Record{{At: time.Now(), Kind: engine.KindStepStarted, Step: "a", Attempt: 1, Data: data[:200]}}, engine.Then{})
+						if err == nil {
+							err = s.Append(ctx, c, []engine.Record{
+								{At: time.Now(), Kind: engine.KindStepCompleted, Step: "a", Attempt: 1, Status: engine.StatusSucceeded, Data: data[:200]},
+								{At: time.Now(), Kind: engine.KindFinished, Status: engine.StatusSucceeded},
+							}, engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusSucceeded}})
+						}
+						if err != nil {
+							b.Error(err)
+						}
+						if st, _ := s.Stats(ctx); next.Load() > int64(b.N) && st.Live == 0 {
+							return
+						}
+					}
+				})
+			}
+			for {
+				st, err := s.Stats(ctx)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if next.Load() > int64(b.N) && st.Live == 0 && st.Backlog == 0 {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+			b.StopTimer()
+			used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - cpu.Utime.Nano() - cpu.Stime.Nano())
+			b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-us/run")
+			st, _ := s.Stats(ctx)
+			b.ReportMetric(float64(st.Bytes)/float64(b.N), "disk-B/run")
+		})
+	}
+}
+
+// BenchmarkList reads the newest 50 of one workflow among BELLHOP_BENCH_RUNS archived runs (default 20,000; the aim
+// of 5 ms is for 1,000,000).
+func BenchmarkList(b *testing.B) {
+	runs := 20_000
+	if n, err := strconv.Atoi(os.Getenv("BELLHOP_BENCH_RUNS")); err == nil {
+		runs = n
+	}
+	s := stored(b, b.TempDir(), 0, 1)
+	defer s.Close(context.Background())
+	ctx := context.Background()
+	var wg sync.WaitGroup
+	for w := range 64 {
+		wg.Go(func() {
+			for i := w; i < runs; i += 64 {
+				n := engine.NewRun{Head: engine.Head{Workflow: fmt.Sprint("w", i%20), Version: "v", Trigger: "order"}, At: time.Now(), Data: event(i)}
+				n.ID = engine.NewRunID(n.At, &n.Head)
+				if _, err := s.Accept(ctx, engine.Batch{Runs: []engine.NewRun{n}}); err != nil {
+					b.Error(err)
+				}
+				claims, err := s.Claim(ctx, 1)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				status := engine.StatusSucceeded
+				if i%1000 == 0 {
+					status = engine.StatusFailed
+				}
+				if err := s.Append(ctx, claims[0], []engine.Record{{At: time.Now(), Kind: engine.KindFinished, Status: status}},
+					engine.Then{Kind: engine.Finish, Row: engine.Row{Status: status}}); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	archived(b, s)
+	st, _ := s.Stats(ctx)
+	b.Logf("%d runs, %d bytes each", runs, st.Bytes/int64(runs))
+	for _, q := range []struct {
+		name  string
+		query engine.Query
+	}{
+		{"newest of one workflow", engine.Query{Workflow: "w7"}},
+		{"newest", engine.Query{}},
+		{"failed of one workflow", engine.Query{Workflow: "w0", Status: []engine.Status{engine.StatusFailed}}},
+		{"failed", engine.Query{Status: []engine.Status{engine.StatusFailed}}},
+		{"text", engine.Query{Text: "no such text"}},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.List(ctx, q.query); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

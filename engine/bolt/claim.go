@@ -1,0 +1,447 @@
+package bolt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
+
+// Claim implements engine.Journal. A run whose journal turns out to be damaged is not handed out: it ends as
+// failed, reason quarantined, and keeps its journal.
+func (s *Store) Claim(ctx context.Context, most int) ([]*engine.Claim, error) {
+	for {
+		select {
+		case <-s.stop:
+			return nil, engine.ErrClosed
+		default:
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("claim runs: %w: %w", engine.ErrUnavailable, context.Cause(ctx))
+		}
+		claims, wait := s.pick(most)
+		if len(claims) > 0 {
+			if claims = s.loadClaims(ctx, claims); len(claims) > 0 {
+				return claims, nil
+			}
+			continue
+		}
+		select {
+		case <-wait:
+		case <-s.stop:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// token is what a claim on this machine holds: the run, and which of its claims.
+type token struct {
+	run   *run
+	epoch uint64
+}
+
+// pick claims what is ready, or returns the channel that is closed when something is.
+func (s *Store) pick(most int) ([]*engine.Claim, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &s.table
+	var claims []*engine.Claim
+	for len(claims) < most {
+		r := t.pick()
+		if r == nil {
+			break
+		}
+		s.epoch++
+		r.epoch = s.epoch
+		c := &engine.Claim{Run: r.id, Seq: r.seq, Journal: r.journal, Token: token{r, r.epoch}}
+		if r.takeover {
+			c.Takeovers, r.takeover = 1, false
+		}
+		t.dropJournal(r)
+		claims = append(claims, c)
+	}
+	if len(claims) > 0 {
+		return claims, nil
+	}
+	if t.waiters == nil {
+		t.waiters = make(chan struct{})
+	}
+	return nil, t.waiters
+}
+
+// loadClaims reads the journals that memory did not keep. Runs that cannot be read are left out.
+func (s *Store) loadClaims(ctx context.Context, claims []*engine.Claim) []*engine.Claim {
+	return slices.DeleteFunc(claims, func(c *engine.Claim) bool {
+		if c.Journal != nil {
+			return false
+		}
+		var err error
+		if c.Journal, err = s.readState(c.Run, 0); err == nil {
+			c.Seq = uint32(len(c.Journal))
+			return false
+		}
+		if errors.Is(err, engine.ErrClosed) {
+			return true
+		}
+		r := c.Token.(token).run
+		if err := s.quarantine(ctx, r, err); err != nil {
+			s.log.Error("quarantine a damaged run", "run", c.Run.String(), "err", err)
+		}
+		return true
+	})
+}
+
+// begins reports whether a record shows that a step has begun.
+func begins(r engine.Record) bool {
+	return r.Kind == engine.KindStepStarted || r.Kind == engine.KindStepCompleted || r.Kind == engine.KindStepFailed
+}
+
+// appendOp is an Append.
+type appendOp struct {
+	id      engine.RunID
+	tok     token
+	seq     uint32
+	recs    []engine.Record
+	frames  []frame
+	then    engine.Then
+	force   bool // of the store itself: no claim is needed, and the records get their seq here
+	row     *engine.Row
+	bytes   int64
+	flow    string
+	started bool
+}
+
+// Append implements engine.Journal. A Park whose last record is no Parked one is kept in memory only: after a
+// restart the run is ready. The store keeps the records' Data no longer than the call, watchers aside.
+func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Record, then engine.Then) error {
+	tok, ok := c.Token.(token)
+	if !ok || tok.run.id != c.Run {
+		return fmt.Errorf("append to run %s: %w: the claim is not of this store", c.Run, engine.ErrLost)
+	}
+	for i := range recs {
+		recs[i].Seq, recs[i].Format = c.Seq+uint32(i), engine.RecordFormat
+	}
+	if last := len(recs) - 1; then.Kind == engine.Park && last >= 0 && recs[last].Kind == engine.KindParked {
+		recs[last].Until = then.Wake
+	}
+	o := &appendOp{
+		id: c.Run, tok: tok, seq: c.Seq, recs: slices.Clone(recs), frames: frames(c.Run, recs), then: then,
+		started: slices.ContainsFunc(recs, begins),
+	}
+	size := 0
+	for i := range o.frames {
+		size += len(o.frames[i].value)
+	}
+	err := s.do(ctx, o, size, false)
+	if errors.Is(err, engine.ErrLost) || errors.Is(err, engine.ErrConflict) {
+		if s.isStored(ctx, c.Run, recs) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("append to run %s: %w", c.Run, err)
+	}
+	c.Seq += uint32(len(recs))
+	return nil
+}
+
+// isStored reports whether the journal holds exactly these records: an earlier Append whose answer got lost.
+func (s *Store) isStored(ctx context.Context, id engine.RunID, recs []engine.Record) bool {
+	if len(recs) == 0 {
+		return false
+	}
+	have, err := s.Read(ctx, id, recs[0].Seq)
+	if err != nil || len(have) < len(recs) {
+		return false
+	}
+	for i := range recs {
+		if have[i].Seq != recs[i].Seq || string(have[i].Encode(nil, id)) != string(recs[i].Encode(nil, id)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *appendOp) write(b *batch) error {
+	st := b.stage(o.id)
+	if st == nil {
+		return engine.ErrLost
+	}
+	r := st.run
+	switch {
+	case o.force:
+		o.seq = st.seq
+		for i := range o.recs {
+			o.recs[i].Seq = o.seq + uint32(i)
+		}
+		o.frames = frames(o.id, o.recs)
+		if o.seq == 0 {
+			o.frames[0].setOrder(r.order)
+		}
+	case r != o.tok.run || st.ended || !b.s.holds(o.tok):
+		return engine.ErrLost
+	case st.seq != o.seq:
+		return engine.ErrConflict // only signals are written without the claim
+	}
+	before := b.bytes
+	if err := b.putFrames(o.frames); err != nil {
+		return storageError(err)
+	}
+	st.seq += uint32(len(o.frames))
+	o.bytes = b.bytes - before
+	o.flow = r.flow.id
+	if o.then.Kind == engine.Finish {
+		row := o.then.Row
+		row.ID, row.Parent, row.Workflow, row.Version, row.Trigger = r.id, r.parent, r.flow.id, r.version, r.trigger
+		row.Accepted = time.Unix(0, r.accepted).UTC()
+		if row.Finished.IsZero() {
+			row.Finished = b.now
+		}
+		row.Finished = row.Finished.UTC().Round(0)
+		o.row = &row
+		if err := b.bucket(bucketDone).Put(r.id[:], encodeRow(&row, st.seq)); err != nil {
+			return storageError(err)
+		}
+		st.finished = true
+	}
+	st.ended = o.then.Kind != engine.Continue
+	return nil
+}
+
+// holds reports whether a claim is the run's current one.
+func (s *Store) holds(tok token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return tok.run.state == claimed && tok.run.epoch == tok.epoch
+}
+
+func (o *appendOp) apply(s *Store) {
+	t := &s.table
+	r := t.runs[o.id]
+	r.seq += uint32(len(o.frames))
+	r.bytes += o.bytes
+	t.bytes += o.bytes
+	r.started = r.started || o.started
+	switch o.then.Kind {
+	case engine.Continue:
+	case engine.Park:
+		if wake := o.then.Wake; !wake.IsZero() && !wake.After(now()) {
+			t.release(r)
+			break
+		}
+		t.park(r, o.then.Wake)
+		s.timerChanged()
+	case engine.Release:
+		t.release(r)
+	case engine.Finish:
+		t.finish(r, o.row)
+		s.backlog = append(s.backlog, r)
+		s.kickArchiver()
+	}
+}
+
+func (o *appendOp) updates(send func(engine.Update)) {
+	for i := range o.recs {
+		send(engine.Update{Run: o.id, Workflow: o.flow, Record: o.recs[i]})
+	}
+}
+
+// Extend implements engine.Journal. A claim of this store ends only with an Append or with the process, so there
+// is no lease to move.
+func (s *Store) Extend(ctx context.Context, c *engine.Claim) error {
+	tok, ok := c.Token.(token)
+	if !ok || !s.holds(tok) {
+		return fmt.Errorf("extend the claim of run %s: %w", c.Run, engine.ErrLost)
+	}
+	return nil
+}
+
+// signalOp is a Signal.
+type signalOp struct {
+	id    engine.RunID
+	sig   engine.Signal
+	rec   engine.Record
+	bytes int64
+	flow  string
+	dup   bool
+}
+
+// Signal implements engine.Journal.
+func (s *Store) Signal(ctx context.Context, id engine.RunID, sig engine.Signal) error {
+	data, err := json.Marshal(sig)
+	if err != nil {
+		return fmt.Errorf("signal run %s: %w", id, err)
+	}
+	o := &signalOp{id: id, sig: sig, rec: engine.Record{
+		At: now(), Format: engine.RecordFormat, Kind: engine.KindSignal, Step: sig.Step, Key: sig.ID, Reason: sig.Kind, Data: data,
+	}}
+	if err := s.do(ctx, o, len(data), false); err != nil {
+		return fmt.Errorf("signal run %s: %w", id, err)
+	}
+	return nil
+}
+
+func (o *signalOp) write(b *batch) error {
+	st := b.stage(o.id)
+	if st == nil {
+		return engine.ErrNotFound
+	}
+	if o.sig.ID != "" && (slices.Contains(st.run.signals, o.sig.ID) || slices.Contains(st.signals, o.sig.ID)) {
+		o.dup = true
+		return nil
+	}
+	o.rec.Seq = st.seq
+	before := b.bytes
+	if err := b.putFrames(frames(o.id, []engine.Record{o.rec})); err != nil {
+		return storageError(err)
+	}
+	st.seq++
+	st.signals = append(st.signals, o.sig.ID)
+	o.bytes, o.flow = b.bytes-before, st.run.flow.id
+	return nil
+}
+
+func (o *signalOp) apply(s *Store) {
+	if o.dup {
+		return
+	}
+	t := &s.table
+	r := t.runs[o.id]
+	r.seq++
+	r.bytes += o.bytes
+	t.bytes += o.bytes
+	r.signals = append(r.signals, o.sig.ID)
+	if r.journal != nil {
+		r.journal = append(r.journal, o.rec)
+	}
+	if r.state == parked {
+		r.urgent = r.urgent || o.sig.By != "" // a person waits for it now
+		t.release(r)
+	}
+}
+
+func (o *signalOp) updates(send func(engine.Update)) {
+	if !o.dup {
+		send(engine.Update{Run: o.id, Workflow: o.flow, Record: o.rec})
+	}
+}
+
+// quarantine ends a run whose journal cannot be read. The journal stays as it is.
+func (s *Store) quarantine(ctx context.Context, r *run, why error) error {
+	text := fmt.Sprintf("The stored journal of this run is damaged: %v.", why)
+	s.log.Error("a run is quarantined", "run", r.id.String(), "err", why)
+	return s.do(context.WithoutCancel(ctx), &appendOp{
+		id: r.id, force: true, recs: []engine.Record{{
+			At: now(), Format: engine.RecordFormat, Kind: engine.KindFinished,
+			Status: engine.StatusFailed, Reason: "quarantined", Data: []byte(text),
+		}},
+		then: engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusFailed, Reason: "quarantined", Summary: text}},
+	}, len(text), false)
+}
+
+// keepTime releases parked runs when their time has come. It looks at least once a second while there are any,
+// because the wall clock can be set and a machine can sleep.
+func (s *Store) keepTime() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		next := s.table.wakeDue(now())
+		wake := s.table.takeWaiters()
+		s.mu.Unlock()
+		if wake != nil {
+			close(wake)
+		}
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(min(time.Until(next), time.Second))
+		}
+		select {
+		case <-timer.C:
+		case <-s.due:
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+func (s *Store) timerChanged() {
+	select {
+	case s.due <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Store) kickArchiver() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// readState reads a run's journal from state.db, from seq on. ErrNotFound: it is not there. Records that are
+// damaged are left out, and the error tells of the first; the others are returned with it.
+func (s *Store) readState(id engine.RunID, from uint32) (recs []engine.Record, err error) {
+	var damage error
+	err = view(s.db, func(tx *bbolt.Tx) error {
+		recs, damage = nil, nil
+		c := tx.Bucket(bucketJournal).Cursor()
+		start := journalKey(id, 0)
+		k, v := c.Seek(start[:])
+		if len(k) != len(start) || engine.RunID(k) != id {
+			return engine.ErrNotFound
+		}
+		next := uint32(0)
+		if from > 0 {
+			start = journalKey(id, from)
+			k, v = c.Seek(start[:])
+			next = from
+		}
+		for ; len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
+			r, _, err := decodeFrame(k, v)
+			if err == nil && r.Seq != next {
+				err = fmt.Errorf("run %s: %w: record %d where %d was due", id, engine.ErrDamaged, r.Seq, next)
+			}
+			next = r.Seq + 1
+			if err != nil {
+				if damage == nil {
+					damage = err
+				}
+				continue
+			}
+			r.Data = slices.Clone(r.Data)
+			recs = append(recs, r)
+		}
+		return nil
+	})
+	return recs, errors.Join(err, damage)
+}
+
+// Read implements engine.History. With an error that is ErrDamaged it returns the records that can be read.
+func (s *Store) Read(ctx context.Context, id engine.RunID, from uint32) ([]engine.Record, error) {
+	recs, err := s.readState(id, from)
+	if errors.Is(err, engine.ErrNotFound) {
+		recs, err = s.history.read(id, from)
+	}
+	if errors.Is(err, engine.ErrNotFound) && s.knows(id) {
+		err = fmt.Errorf("%w: its journal is not where it belongs", engine.ErrDamaged)
+	}
+	if err != nil {
+		return recs, fmt.Errorf("read run %s: %w", id, err)
+	}
+	return recs, ctx.Err()
+}
+
+// knows reports whether memory has an unfinished run of this id.
+func (s *Store) knows(id engine.RunID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.table.runs[id]
+	return r != nil && r.row == nil
+}

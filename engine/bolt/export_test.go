@@ -1,0 +1,47 @@
+package bolt
+
+import (
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
+
+// Crash ends the store as a kill would: what waits is not written, no mark of a clean stop is set.
+func (s *Store) Crash() {
+	s.stopOnce.Do(func() { close(s.stop) })
+	s.queue.close(engine.ErrClosed)
+	s.queue.abandon(fmt.Errorf("%w: the process died", engine.ErrUnavailable))
+	<-s.writerDone
+	s.workers.Wait()
+	s.watchers.close()
+	_ = s.release()
+}
+
+// SetCommit puts another function in the place of the commit. Call it before the first write.
+func (s *Store) SetCommit(commit func(*bbolt.Tx) error) { s.commit = commit }
+
+// SetSpace makes the disk look as if it had so many bytes free of so many.
+func (s *Store) SetSpace(free, total int64) {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	s.disk.measure = func(string) (int64, int64, error) { return free, total, nil }
+	s.disk.checked = s.disk.checked.Add(-diskCheck)
+}
+
+// DB is the file of unfinished runs.
+func (s *Store) DB() *bbolt.DB { return s.db }
+
+// Codecs of stored values, for fuzzing.
+var (
+	EncodeRow      = encodeRow
+	DecodeRow      = decodeRow
+	EncodeDelivery = encodeDelivery
+	DecodeDelivery = decodeDelivery
+	Unframe        = unframe
+	Sealed         = func(key, value []byte) []byte { return seal(key, append(make([]byte, 4), value...)) }
+	EachJournal    = func(src []byte, visit func(id engine.RunID)) error {
+		return eachJournal(src, func(id engine.RunID, _ []entry) bool { visit(id); return true })
+	}
+)

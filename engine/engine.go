@@ -1,0 +1,197 @@
+// Package engine runs workflows durably. A run is its journal, an append-only list of records behind a Store: the
+// engine accepts events, claims runs, evaluates their steps and appends what happened, so that a crash at any
+// point costs no accepted run and repeats no finished step.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// Options is what an Engine is made of.
+type Options struct {
+	Store       Store
+	Connectors  *connectors.Registry
+	Connections func(name string) (connectors.Connection, error) // nil: there are none
+	HTTP        *http.Client                                     // the outbound client that actions get
+	PublicURL   string                                           // for run.url; no slash at the end
+	Workers     int                                              // runs that work at the same time; 0: 512
+	Redact      func([]byte) []byte                              // takes secrets out of what is stored; nil: nothing to hide
+	Log         *slog.Logger
+}
+
+// Engine accepts events and works on runs. It is safe for concurrent use.
+type Engine struct {
+	Options
+	values connectors.KV
+
+	mu       sync.RWMutex
+	current  map[string]*workflow.Workflow // by id
+	versions map[string]*workflow.Workflow // by id@version: what runs have asked for, bounded
+	running  map[RunID]*execution
+	waiting  map[RunID][]*waiter
+
+	drain chan struct{} // closed when Run stops claiming
+	alone sync.Mutex    // held while a run is tried that may have crashed the process
+}
+
+// InputError is a mistake of the caller, in words for a person.
+type InputError struct{ Message string }
+
+func (e *InputError) Error() string { return e.Message }
+
+const (
+	defaultWorkers = 512
+	maxVersions    = 2000 // compiled versions kept in memory besides the current ones
+)
+
+// New makes an engine. It works on runs once Run is called; Accept works at once.
+func New(o Options) (*Engine, error) {
+	if o.Store == nil || o.Connectors == nil {
+		return nil, errors.New("engine: a store and connectors are required")
+	}
+	if o.Connections == nil {
+		o.Connections = func(name string) (connectors.Connection, error) {
+			return connectors.Connection{}, fmt.Errorf("there is no connection %q", name)
+		}
+	}
+	if o.HTTP == nil {
+		return nil, errors.New("engine: an outbound client is required")
+	}
+	if o.Workers <= 0 {
+		o.Workers = defaultWorkers
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Redact == nil {
+		o.Redact = func(b []byte) []byte { return b }
+	}
+	return &Engine{
+		Options:  o,
+		values:   NewValues(o.Store),
+		current:  map[string]*workflow.Workflow{},
+		versions: map[string]*workflow.Workflow{},
+		running:  map[RunID]*execution{},
+		waiting:  map[RunID][]*waiter{},
+		drain:    make(chan struct{}),
+	}, nil
+}
+
+func versionKey(id, version string) string { return "wf/" + id + "@" + version }
+
+// Publish stores these versions durably, in one write, and makes them current.
+func (e *Engine) Publish(ctx context.Context, ws ...*workflow.Workflow) error {
+	kv := e.Store.KV()
+	var puts []Put
+	for _, w := range ws {
+		head, _, err := kv.Get(ctx, versionKey(w.ID, ""))
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("publish %s: %w", w.ID, err)
+		}
+		if string(head) == w.Version {
+			continue
+		}
+		puts = append(puts,
+			Put{Key: versionKey(w.ID, w.Version), Value: w.Source, AnyRev: true},
+			Put{Key: versionKey(w.ID, ""), Value: []byte(w.Version), AnyRev: true})
+	}
+	const perWrite = 500
+	for len(puts) > 0 {
+		n := min(len(puts), perWrite)
+		if _, err := e.Store.Accept(ctx, Batch{Puts: puts[:n]}); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		puts = puts[n:]
+	}
+	e.mu.Lock()
+	for _, w := range ws {
+		e.current[w.ID] = w
+	}
+	e.mu.Unlock()
+	return nil
+}
+
+// Retire forgets the current version of a workflow whose file is gone. Its runs go on.
+func (e *Engine) Retire(id string) {
+	e.mu.Lock()
+	delete(e.current, id)
+	e.mu.Unlock()
+}
+
+// Workflow returns the current version, or nil.
+func (e *Engine) Workflow(id string) *workflow.Workflow {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.current[id]
+}
+
+// Workflows returns the current versions in the order of ids.
+func (e *Engine) Workflows() []*workflow.Workflow {
+	e.mu.RLock()
+	ws := make([]*workflow.Workflow, 0, len(e.current))
+	for _, w := range e.current {
+		ws = append(ws, w)
+	}
+	e.mu.RUnlock()
+	sort.Slice(ws, func(i, j int) bool { return ws[i].ID < ws[j].ID })
+	return ws
+}
+
+// LastGood returns the version that was published last, also after a restart; ErrNotFound if there is none.
+func (e *Engine) LastGood(ctx context.Context, id string) (*workflow.Workflow, error) {
+	head, _, err := e.Store.KV().Get(ctx, versionKey(id, ""))
+	if err != nil {
+		return nil, fmt.Errorf("last version of %s: %w", id, err)
+	}
+	return e.Version(ctx, id, string(head))
+}
+
+// Version returns any stored version of a workflow, compiled.
+func (e *Engine) Version(ctx context.Context, id, version string) (*workflow.Workflow, error) {
+	key := versionKey(id, version)
+	e.mu.RLock()
+	w := e.current[id]
+	if w == nil || w.Version != version {
+		w = e.versions[key]
+	}
+	e.mu.RUnlock()
+	if w != nil {
+		return w, nil
+	}
+	src, _, err := e.Store.KV().Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("version %s of %s: %w", version, id, err)
+	}
+	w, problems := workflow.Parse("workflows/"+id+".yaml", src)
+	if w == nil {
+		return nil, fmt.Errorf("version %s of %s: %w", version, id, problems.Err())
+	}
+	e.mu.Lock()
+	if len(e.versions) >= maxVersions {
+		clear(e.versions)
+	}
+	e.versions[key] = w
+	e.mu.Unlock()
+	return w, nil
+}
+
+func (e *Engine) runURL(id RunID) string { return runURL(e.PublicURL, id) }
+
+// runURL is the page of a run.
+func runURL(public string, id RunID) string {
+	return strings.TrimSuffix(public, "/") + "/runs/" + id.String()
+}
+
+// stepTimeout bounds an attempt whose step names no timeout.
+const stepTimeout = time.Minute

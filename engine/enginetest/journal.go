@@ -1,0 +1,619 @@
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
+
+func i1Survives(h *harness) {
+	want := map[engine.RunID][]byte{}
+	for range 20 {
+		n := h.newRun()
+		n.Data = bytes.Repeat(n.Data, 200)
+		want[h.acceptAll(n)[0].ID] = n.Data
+	}
+	h.restart()
+	for range len(want) {
+		c := h.claim()
+		if len(c.Journal) != 1 || c.Journal[0].Kind != engine.KindAccepted || c.Journal[0].Head == nil {
+			h.Fatalf("claim of run %s: journal %s", c.Run, kinds(c.Journal))
+		}
+		if !bytes.Equal(c.Journal[0].Data, want[c.Run]) {
+			h.Fatalf("run %s: got data %.40q, want %.40q", c.Run, c.Journal[0].Data, want[c.Run])
+		}
+		delete(want, c.Run)
+		h.finish(c, engine.StatusSucceeded)
+	}
+	if len(want) > 0 {
+		h.Fatalf("%d runs were not claimed", len(want))
+	}
+	h.nothingReady()
+}
+
+func i1Puts(h *harness) {
+	rev, err := h.KV().Put(h.ctx, "cursor", []byte("1"), 0, 0)
+	if err != nil {
+		h.Fatal(err)
+	}
+	n := h.newRun()
+	_, err = h.Accept(h.ctx, engine.Batch{Runs: []engine.NewRun{n}, Puts: []engine.Put{
+		{Key: "seen", Value: []byte("a"), AnyRev: true},
+		{Key: "cursor", Value: []byte("2"), Rev: rev + 1000},
+	}})
+	h.wantErr(err, engine.ErrConflict)
+	if _, err := h.Read(h.ctx, n.ID, 0); !errors.Is(err, engine.ErrNotFound) {
+		h.Fatalf("a run of a refused batch: got error %v, want ErrNotFound", err)
+	}
+	_, _, err = h.KV().Get(h.ctx, "seen")
+	h.wantErr(err, engine.ErrNotFound)
+	h.nothingReady()
+	if _, err = h.Accept(h.ctx, engine.Batch{Runs: []engine.NewRun{n}, Puts: []engine.Put{
+		{Key: "seen", Value: []byte("a"), AnyRev: true},
+		{Key: "cursor", Value: []byte("2"), Rev: rev},
+	}}); err != nil {
+		h.Fatal(err)
+	}
+	h.restart()
+	if v, _, err := h.KV().Get(h.ctx, "cursor"); err != nil || string(v) != "2" {
+		h.Fatalf("cursor: got %q and %v, want 2", v, err)
+	}
+	h.claimRun(n.ID)
+}
+
+func i2Duplicate(h *harness) {
+	first := h.accept(key("k", time.Hour))
+	other := h.accept(key("other", time.Hour))
+	again := func(when string) {
+		h.Helper()
+		a := h.acceptAll(h.newRun(key("k", time.Hour)))[0]
+		if a.ID != first || !a.Duplicate {
+			h.Fatalf("%s: got run %s, duplicate %v; want %s and true", when, a.ID, a.Duplicate, first)
+		}
+	}
+	again("while it waits")
+	two := h.acceptAll(h.newRun(key("twice", time.Hour)), h.newRun(key("twice", time.Hour)), h.newRun(key("k", time.Hour)))
+	if two[0].Duplicate || !two[1].Duplicate || two[1].ID != two[0].ID || two[2].ID != first {
+		h.Fatalf("in one batch: got %+v", two)
+	}
+	if a := h.acceptAll(h.newRun(key("k", time.Hour), workflow("another")))[0]; a.Duplicate {
+		h.Fatal("the key of another workflow is a duplicate")
+	}
+	c := h.claimRun(first)
+	again("while it is claimed")
+	h.finish(c, engine.StatusSucceeded)
+	again("after its end")
+	h.restart()
+	again("after a restart")
+	h.wantKinds(first, "accepted finished")
+	h.wantKinds(other, "accepted")
+}
+
+func i2Concurrent(h *harness) {
+	var mu sync.Mutex
+	ids, fresh := map[engine.RunID]bool{}, 0
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			acc, err := h.Accept(h.ctx, engine.Batch{Runs: []engine.NewRun{h.newRun(key("same", time.Hour))}})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				h.Error(err)
+				return
+			}
+			ids[acc[0].ID] = true
+			if !acc[0].Duplicate {
+				fresh++
+			}
+		})
+	}
+	wg.Wait()
+	if len(ids) != 1 || fresh != 1 {
+		h.Fatalf("got %d ids and %d new runs, want one of each", len(ids), fresh)
+	}
+	h.restart()
+	h.claim()
+	h.nothingReady()
+}
+
+func i2WhileItLives(h *harness) {
+	first := h.accept(key("k", 0))
+	h.restart()
+	if a := h.acceptAll(h.newRun(key("k", 0)))[0]; !a.Duplicate || a.ID != first {
+		h.Fatalf("while it lives: got %+v", a)
+	}
+	h.finish(h.claimRun(first), engine.StatusSucceeded)
+	second := h.acceptAll(h.newRun(key("k", 0)))[0]
+	if second.Duplicate || second.ID == first {
+		h.Fatalf("after its end: got %+v, want a new run", second)
+	}
+	h.claimRun(second.ID)
+}
+
+func i2WindowEnds(h *harness) {
+	old := func(n *engine.NewRun) { n.At = n.At.Add(-2 * time.Hour) }
+	first := h.accept(key("k", time.Hour), old)
+	if a := h.acceptAll(h.newRun(key("k", time.Hour)))[0]; !a.Duplicate {
+		h.Fatal("the window is past, but the run lives: got a new run")
+	}
+	h.finish(h.claimRun(first), engine.StatusSucceeded)
+	if a := h.acceptAll(h.newRun(key("k", time.Hour)))[0]; a.Duplicate {
+		h.Fatal("after the window and the end of the run: got a duplicate")
+	}
+}
+
+func i3Retry(h *harness) {
+	n := h.newRun(key("k", time.Hour))
+	h.acceptAll(n)
+	plain := h.newRun()
+	h.acceptAll(plain)
+	for _, same := range []engine.NewRun{n, plain} {
+		acc, err := h.Accept(h.ctx, engine.Batch{Runs: []engine.NewRun{same}})
+		if err != nil || acc[0].ID != same.ID || !acc[0].Duplicate {
+			h.Fatalf("the same call again: got %+v and %v, want a duplicate of %s", acc, err, same.ID)
+		}
+	}
+	h.claim()
+	h.claim()
+	h.nothingReady()
+}
+
+func i3Canceled(h *harness) {
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(h.ctx)
+		n := h.newRun(key(fmt.Sprint(i), time.Hour))
+		go cancel()
+		_, err := h.Accept(ctx, engine.Batch{Runs: []engine.NewRun{n}})
+		cancel()
+		if err != nil && !errors.Is(err, engine.ErrUnavailable) {
+			h.Fatalf("accept with a canceled context: got %v", err)
+		}
+		if again := h.acceptAll(h.newRun(key(fmt.Sprint(i), time.Hour)))[0]; again.ID != n.ID && again.Duplicate {
+			h.Fatalf("a retry found run %s, which nobody accepted", again.ID)
+		} else if err == nil && again.ID != n.ID {
+			h.Fatal("the retry started a second run")
+		}
+	}
+	h.restart()
+	for range 20 {
+		h.finish(h.claim(), engine.StatusSucceeded)
+	}
+	h.nothingReady()
+}
+
+func i5OneClaim(h *harness) {
+	const runs = 200
+	for range runs {
+		h.accept()
+	}
+	var mu sync.Mutex
+	seen := map[engine.RunID]int{}
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(h.ctx)
+	defer cancel()
+	for range 8 {
+		wg.Go(func() {
+			for {
+				claims, err := h.Claim(ctx, 7)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				for _, c := range claims {
+					seen[c.Run]++
+				}
+				if len(seen) == runs {
+					cancel()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for id, n := range seen {
+		if n != 1 {
+			h.Errorf("run %s was claimed %d times", id, n)
+		}
+	}
+	if len(seen) != runs {
+		h.Errorf("%d of %d runs were claimed", len(seen), runs)
+	}
+}
+
+func i5OldClaim(h *harness) {
+	id := h.accept()
+	old := h.claimRun(id)
+	h.restart()
+	fresh := h.claimRun(id)
+	err := h.Append(h.ctx, old, []engine.Record{started("a", 1)}, engine.Then{})
+	h.wantErr(err, engine.ErrLost)
+	h.append(fresh, engine.Then{}, started("a", 1))
+	h.wantKinds(id, "accepted step_started")
+}
+
+func i6Takeover(h *harness) {
+	queued, executing, asleep := h.accept(), engine.RunID{}, engine.RunID{}
+	c := h.claimRun(queued)
+	h.append(c, engine.Then{Kind: engine.Release})
+	executing = h.accept(workflow("w2"))
+	asleep = h.accept(workflow("w3"))
+	for range 3 {
+		switch c := h.claim(); c.Run {
+		case asleep:
+			wake := time.Now().Add(time.Hour)
+			h.append(c, engine.Then{Kind: engine.Park, Wake: wake}, parkedUntil(wake))
+		case executing:
+			h.append(c, engine.Then{}, started("a", 1))
+		default:
+			h.append(c, engine.Then{Kind: engine.Release})
+			continue
+		}
+	}
+	h.restart()
+	want := 0
+	if h.crash {
+		want = 1
+	}
+	for range 2 {
+		c := h.claim()
+		if c.Run == asleep {
+			h.Fatal("the parked run was claimed")
+		}
+		if c.Takeovers != want {
+			h.Errorf("run %s: got %d takeovers, want %d", c.Run, c.Takeovers, want)
+		}
+		h.append(c, engine.Then{Kind: engine.Release})
+	}
+	for range 2 {
+		if c := h.claim(); c.Takeovers != 0 {
+			h.Errorf("run %s: the takeover counts again at the second claim", c.Run)
+		}
+	}
+	if err := h.Signal(h.ctx, asleep, engine.Signal{ID: "s", Kind: "resume"}); err != nil {
+		h.Fatal(err)
+	}
+	if c := h.claimRun(asleep); c.Takeovers != 0 {
+		h.Errorf("a run that was parked in the crash: got %d takeovers, want 0", c.Takeovers)
+	}
+}
+
+func i7Journal(h *harness) {
+	n := h.newRun()
+	n.Carry = []engine.Record{{At: time.Now(), Kind: engine.KindStepCompleted, Step: "old", Status: engine.StatusSucceeded, Data: []byte(`1`)}}
+	id := h.acceptAll(n)[0].ID
+	if err := h.Signal(h.ctx, id, engine.Signal{ID: "early", Kind: "cancel"}); err != nil {
+		h.Fatal(err)
+	}
+	c := h.claimRun(id)
+	if got := kinds(c.Journal); got != "accepted step_completed signal" || c.Seq != 3 {
+		h.Fatalf("claim: got %s and seq %d", got, c.Seq)
+	}
+	h.append(c, engine.Then{}, started("a", 1))
+	h.append(c, engine.Then{Kind: engine.Release}, completed("a", 1), started("b", 1))
+	h.restart()
+	c = h.claimRun(id)
+	if got := kinds(c.Journal); got != "accepted step_completed signal step_started step_completed step_started" || c.Seq != 6 {
+		h.Fatalf("claim: got %s and seq %d", got, c.Seq)
+	}
+	if diff := cmp.Diff(&n.Head, c.Journal[0].Head); diff != "" {
+		h.Fatalf("head (-want +got):\n%s", diff)
+	}
+}
+
+func i8Park(h *harness) {
+	id := h.accept()
+	c := h.claimRun(id)
+	wake := time.Now().Add(300 * time.Millisecond)
+	h.append(c, engine.Then{Kind: engine.Park, Wake: wake}, parkedUntil(wake))
+	h.nothingReady()
+	c = h.claimRun(id)
+	late := time.Since(wake)
+	if late < 0 || late > time.Second {
+		h.Fatalf("the run woke %s after its time", late)
+	}
+	wake = time.Now().Add(700 * time.Millisecond)
+	h.append(c, engine.Then{Kind: engine.Park, Wake: wake}, parkedUntil(wake))
+	h.restart()
+	h.claimRun(id)
+	if late := time.Since(wake); late < 0 || late > time.Second {
+		h.Fatalf("after a restart the run woke %s after its time", late)
+	}
+}
+
+func i8NotBefore(h *harness) {
+	wake := time.Now().Add(600 * time.Millisecond)
+	id := h.accept(func(n *engine.NewRun) { n.NotBefore = wake })
+	h.nothingReady()
+	h.restart()
+	h.claimRun(id)
+	if late := time.Since(wake); late < 0 || late > time.Second {
+		h.Fatalf("the run woke %s after its time", late)
+	}
+}
+
+func i8DueWhileDown(h *harness) {
+	id := h.accept()
+	c := h.claimRun(id)
+	wake := time.Now().Add(50 * time.Millisecond)
+	h.append(c, engine.Then{Kind: engine.Park, Wake: wake}, parkedUntil(wake))
+	h.stop()
+	<-time.After(time.Until(wake))
+	h.Store = h.open(h.T, h.dir)
+	h.claimRun(id)
+	h.nothingReady()
+}
+
+func i9Lane(h *harness) {
+	var want []engine.RunID
+	for range 5 {
+		want = append(want, h.accept(lane("order-1")))
+	}
+	free := h.accept()
+	other := h.accept(lane("order-2"))
+	got := map[engine.RunID]*engine.Claim{}
+	for range 3 {
+		c := h.claim()
+		got[c.Run] = c
+	}
+	if got[want[0]] == nil || got[free] == nil || got[other] == nil {
+		h.Fatal("want the first of each lane and the run without one")
+	}
+	h.nothingReady()
+	// A parked run keeps its lane.
+	h.append(got[want[0]], engine.Then{Kind: engine.Park}, parkedUntil(time.Time{}))
+	h.finish(got[free], engine.StatusSucceeded)
+	h.finish(got[other], engine.StatusSucceeded)
+	h.nothingReady()
+	h.restart()
+	h.nothingReady()
+	if err := h.Signal(h.ctx, want[0], engine.Signal{ID: "go", Kind: "resume"}); err != nil {
+		h.Fatal(err)
+	}
+	for _, id := range want {
+		h.finish(h.claimRun(id), engine.StatusSucceeded)
+	}
+	h.nothingReady()
+}
+
+func i10Atomic(h *harness) {
+	id := h.accept()
+	c := h.claimRun(id)
+	h.append(c, engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusSucceeded}},
+		started("a", 1), completed("a", 1), finished(engine.StatusSucceeded))
+	h.restart()
+	h.wantKinds(id, "accepted step_started step_completed finished")
+	h.nothingReady()
+	page, err := h.List(h.ctx, engine.Query{})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Status != engine.StatusSucceeded {
+		h.Fatalf("list: got %+v and %v", page.Items, err)
+	}
+}
+
+func i11CAS(h *harness) {
+	id := h.accept()
+	c := h.claimRun(id)
+	h.append(c, engine.Then{}, started("a", 1))
+	if c.Seq != 2 {
+		h.Fatalf("seq: got %d, want 2", c.Seq)
+	}
+	if err := h.Signal(h.ctx, id, engine.Signal{ID: "s", Kind: "cancel"}); err != nil {
+		h.Fatal(err)
+	}
+	err := h.Append(h.ctx, c, []engine.Record{completed("a", 1)}, engine.Then{})
+	h.wantErr(err, engine.ErrConflict)
+	recs, err := h.Read(h.ctx, id, c.Seq)
+	if err != nil || kinds(recs) != "signal" {
+		h.Fatalf("read from %d: got %s and %v, want the signal", c.Seq, kinds(recs), err)
+	}
+	c.Seq += uint32(len(recs))
+	h.append(c, engine.Then{}, completed("a", 1))
+	h.wantKinds(id, "accepted step_started signal step_completed")
+}
+
+func i12Repeat(h *harness) {
+	id := h.accept()
+	c := h.claimRun(id)
+	stale := *c
+	recs := []engine.Record{started("a", 1)}
+	h.append(c, engine.Then{}, recs...)
+	if err := h.Append(h.ctx, &stale, recs, engine.Then{}); err != nil {
+		h.Fatalf("the same records again: %v", err)
+	}
+	if stale.Seq != c.Seq {
+		h.Fatalf("seq: got %d, want %d", stale.Seq, c.Seq)
+	}
+	end := []engine.Record{completed("a", 1), finished(engine.StatusSucceeded)}
+	then := engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusSucceeded}}
+	h.append(c, then, end...)
+	if err := h.Append(h.ctx, &stale, end, then); err != nil {
+		h.Fatalf("the same end again: %v", err)
+	}
+	late := *c
+	h.wantErr(h.Append(h.ctx, &late, []engine.Record{finished(engine.StatusFailed)}, then), engine.ErrLost)
+	h.wantKinds(id, "accepted step_started step_completed finished")
+}
+
+func i13ClaimEnds(h *harness) {
+	wake := time.Now().Add(time.Hour)
+	for _, end := range []struct {
+		name string
+		then engine.Then
+		recs []engine.Record
+	}{
+		{"park", engine.Then{Kind: engine.Park, Wake: wake}, []engine.Record{parkedUntil(wake)}},
+		{"release", engine.Then{Kind: engine.Release}, nil},
+		{"finish", engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusFailed}}, []engine.Record{finished(engine.StatusFailed)}},
+	} {
+		h.accept(workflow(end.name))
+		c := h.claim()
+		h.append(c, end.then, end.recs...)
+		if err := h.Append(h.ctx, c, []engine.Record{started("x", 1)}, engine.Then{}); !errors.Is(err, engine.ErrLost) {
+			h.Errorf("append after %s: got %v, want ErrLost", end.name, err)
+		}
+		if end.name == "release" {
+			h.finish(h.claimRun(c.Run), engine.StatusSucceeded)
+		}
+	}
+}
+
+func i14Finish(h *harness) {
+	id := h.accept(key("k", time.Hour))
+	c := h.claimRun(id)
+	h.append(c, engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusFiltered, Reason: "declined", Summary: "no"}}, finished(engine.StatusFiltered))
+	check := func(when string) {
+		h.Helper()
+		h.wantKinds(id, "accepted finished")
+		page, err := h.List(h.ctx, engine.Query{})
+		if err != nil || len(page.Items) != 1 {
+			h.Fatalf("%s: list: got %d rows and %v", when, len(page.Items), err)
+		}
+		row := page.Items[0]
+		if row.ID != id || row.Status != engine.StatusFiltered || row.Reason != "declined" || row.Summary != "no" ||
+			row.Workflow != "w" || row.Version != "v1" || row.Trigger != "hook" || row.Accepted.IsZero() || row.Finished.IsZero() {
+			h.Fatalf("%s: got row %+v", when, row)
+		}
+		h.wantErr(h.Signal(h.ctx, id, engine.Signal{ID: "s", Kind: "cancel"}), engine.ErrNotFound)
+		if a := h.acceptAll(h.newRun(key("k", time.Hour)))[0]; !a.Duplicate || a.ID != id {
+			h.Fatalf("%s: the key is not held: %+v", when, a)
+		}
+		h.nothingReady()
+	}
+	check("at once")
+	h.restart()
+	check("after a restart")
+	h.archived()
+	check("after it was archived")
+	h.restart()
+	check("after another restart")
+}
+
+// archived waits until the store has moved all finished runs to its history.
+func (h *harness) archived() {
+	h.Helper()
+	for deadline := time.Now().Add(wait); ; {
+		st, err := h.Stats(h.ctx)
+		if err != nil {
+			h.Fatal(err)
+		}
+		if st.Backlog == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%d finished runs are not archived", st.Backlog)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func i15Extend(h *harness) {
+	c := h.claimRun(h.accept())
+	if err := h.Extend(h.ctx, c); err != nil {
+		h.Fatalf("extend: %v", err)
+	}
+	h.append(c, engine.Then{Kind: engine.Release})
+	h.wantErr(h.Extend(h.ctx, c), engine.ErrLost)
+}
+
+func i16Signal(h *harness) {
+	id := h.accept()
+	for range 3 {
+		if err := h.Signal(h.ctx, id, engine.Signal{ID: "same", Kind: "cancel", By: "ann"}); err != nil {
+			h.Fatal(err)
+		}
+	}
+	h.restart()
+	if err := h.Signal(h.ctx, id, engine.Signal{ID: "same", Kind: "cancel"}); err != nil {
+		h.Fatal(err)
+	}
+	if err := h.Signal(h.ctx, id, engine.Signal{ID: "other", Kind: "resume", Data: []byte("x")}); err != nil {
+		h.Fatal(err)
+	}
+	h.wantKinds(id, "accepted signal signal")
+	if r := h.read(id)[1]; r.Key != "same" || r.Reason != "cancel" {
+		h.Fatalf("signal record: got key %q, reason %q", r.Key, r.Reason)
+	}
+	h.wantErr(h.Signal(h.ctx, engine.NewRunID(time.Now(), &engine.Head{}), engine.Signal{ID: "s"}), engine.ErrNotFound)
+}
+
+func i16AgainstPark(h *harness) {
+	for i := range 50 {
+		id := h.accept()
+		c := h.claimRun(id)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := h.Signal(h.ctx, id, engine.Signal{ID: "s", Kind: "resume"}); err != nil {
+				h.Error(err)
+			}
+		})
+		err := h.Append(h.ctx, c, []engine.Record{parkedUntil(time.Time{})}, engine.Then{Kind: engine.Park})
+		wg.Wait()
+		switch {
+		case errors.Is(err, engine.ErrConflict): // the Park saw it
+			c.Seq++
+		case err != nil:
+			h.Fatal(err)
+		default: // it woke the run
+			if i == 25 {
+				h.restart()
+			}
+			c = h.claimRun(id)
+		}
+		h.finish(c, engine.StatusSucceeded)
+	}
+}
+
+func fairTurns(h *harness) {
+	for range 6 {
+		h.accept(workflow("busy"))
+	}
+	b, c := h.accept(workflow("b")), h.accept(workflow("c"))
+	h.restart()
+	var first []engine.RunID
+	for range 3 {
+		first = append(first, h.claim().Run)
+	}
+	for _, id := range []engine.RunID{b, c} {
+		if first[0] != id && first[1] != id && first[2] != id {
+			h.Errorf("run %s waits behind a busy workflow", id)
+		}
+	}
+	claims, err := h.Claim(h.ctx, 10)
+	if err != nil {
+		h.Fatal(err)
+	}
+	for i, want := range h.runs[1:6] { // the oldest first
+		if claims[i].Run != want {
+			h.Errorf("claim %d: got run %s, want %s", i, claims[i].Run, want)
+		}
+	}
+}
+
+func fairUrgent(h *harness) {
+	person := func(n *engine.NewRun) { n.Head.Urgent = true }
+	for range 10 {
+		h.accept()
+	}
+	for range 10 {
+		h.accept(person)
+	}
+	h.restart()
+	var got string
+	for range 10 {
+		if c := h.claim(); c.Journal[0].Head.Urgent {
+			got += "u"
+		} else {
+			got += "-"
+		}
+	}
+	if got != "uuuu-uuuu-" {
+		h.Fatalf("order of claims: got %s, want uuuu-uuuu-", got)
+	}
+}

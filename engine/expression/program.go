@@ -1,0 +1,172 @@
+package expression
+
+import (
+	"context"
+	"sync"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/bellhop-dev/bellhop/connectors/value"
+)
+
+// Program is a compiled expression. It may be evaluated by many goroutines at a time.
+type Program struct {
+	source       string
+	roots        []string
+	tree         ast.Node
+	run          op
+	slots        int
+	path         bool // names data and makes none
+	refs         []Ref
+	line, column int // of the source in what the user wrote, from 1
+
+	explainOnce  sync.Once
+	explainer    *condition // nil until Explain is called
+	explainSlots int
+}
+
+// Compile reads an expression that may use the roots of the scope. The error is an *Error.
+func Compile(src string, s *Scope) (*Program, error) {
+	return compileAt(src, s, 1, 1)
+}
+
+func compileAt(src string, s *Scope, line, column int) (*Program, error) {
+	tree, err := parse(src)
+	if err != nil {
+		return nil, report(err, src, line, column)
+	}
+	p := &Program{source: src, tree: tree, line: line, column: column}
+	if s != nil {
+		p.roots = s.Roots
+	}
+	c := &compiler{src: src, roots: p.roots}
+	if p.run, err = c.compile(tree); err != nil {
+		return nil, report(err, src, line, column)
+	}
+	p.slots, p.path, p.refs = c.slots, isPath(tree), refs(tree, src, line, column)
+	return p, nil
+}
+
+// Source gives the text of the expression.
+func (p *Program) Source() string { return p.source }
+
+// Refs gives what the expression reads, in the order of its text.
+func (p *Program) Refs() []Ref { return p.refs }
+
+// Eval gives the value of the expression as plain data, which may share lists and objects with the roots: whoever
+// changes it makes a value.Clone first. Mistakes of the expression are an *Error; the error of ctx stays itself.
+func (p *Program) Eval(ctx context.Context, env *Env) (any, error) {
+	m := newMachine(ctx, env)
+	defer m.release()
+	v, err := p.eval(m)
+	if err == nil && !p.path {
+		v, err = m.plain(v)
+	}
+	if err != nil {
+		return nil, p.report(err)
+	}
+	return v, nil
+}
+
+// Bool is Eval for a condition: nil is false, and anything but true and false is an error.
+func (p *Program) Bool(ctx context.Context, env *Env) (bool, error) {
+	m := newMachine(ctx, env)
+	defer m.release()
+	v, err := p.eval(m)
+	if err != nil {
+		return false, p.report(err)
+	}
+	switch v := v.(type) {
+	case bool:
+		return v, nil
+	case nil:
+		return false, nil
+	}
+	f := faultf("the condition needs to be true or false, but it is %s", kind(v))
+	f.at, f.hint = 0, "compare it, as in … != nil or … > 0"
+	return false, p.report(f)
+}
+
+// eval runs the program on a machine. What it gives may hold dates, durations and shared data.
+func (p *Program) eval(m *machine) (v any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, faultf("the evaluation failed: %v", r)
+			m.args, m.frames = m.args[:0], m.frames[:0]
+		}
+	}()
+	m.reserve(p.slots)
+	return p.run(m)
+}
+
+func (p *Program) report(err error) error { return report(err, p.source, p.line, p.column) }
+
+// plain gives a computed result as plain data of at most maxOutput bytes. Where it holds no date it is shared, not
+// copied.
+func (m *machine) plain(v any) (any, error) {
+	switch v.(type) {
+	case nil, bool, int, float64:
+		return v, finite(v)
+	}
+	copied, err := m.copy(v, &m.output, 0)
+	return copied, err
+}
+
+// copy gives fresh plain data of v and takes its size as JSON, about, from left.
+func (m *machine) copy(v any, left *int, depth int) (any, error) {
+	if depth > value.MaxDepth {
+		return nil, faultf("the result has more than %d levels inside each other", value.MaxDepth)
+	}
+	switch x := v.(type) {
+	case string:
+		*left -= len(x) + 2
+	case []any:
+		if *left -= 2 * len(x); *left < 0 {
+			break
+		}
+		list := make([]any, len(x))
+		for i, item := range x {
+			var err error
+			if list[i], err = m.copy(item, left, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	case map[string]any:
+		if *left -= 5 * len(x); *left < 0 {
+			break
+		}
+		object := make(map[string]any, len(x))
+		for key, item := range x {
+			*left -= len(key)
+			var err error
+			if object[key], err = m.copy(item, left, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return object, nil
+	default:
+		v = plainTime(v)
+		*left -= 4
+	}
+	if *left < 0 {
+		limit := maxOutput
+		if left == &m.copied {
+			limit = maxCopied
+		}
+		return nil, faultf("the result is larger than %d MiB", limit>>20)
+	}
+	return v, finite(v)
+}
+
+// finite refuses the numbers that JSON cannot hold.
+func finite(v any) error {
+	f, ok := v.(float64)
+	if !ok || f-f == 0 {
+		return nil
+	}
+	if f != f {
+		return faultf("the result is not a number (NaN)")
+	}
+	return faultf("the result is infinite: a number became too large")
+}

@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// StepError is why a step failed, as `error` and `errors.<id>` show it and as StepFailed stores it.
+type StepError struct {
+	Step     string `json:"step,omitempty"`
+	Message  string `json:"message"`
+	Status   int    `json:"status,omitempty"` // HTTP status; 0: none
+	Attempts int    `json:"attempts,omitempty"`
+}
+
+// stepState is what the journal says about one step.
+type stepState struct {
+	status   Status // running: started without a result
+	attempts int    // highest attempt started
+	failures int    // attempts that the engine saw fail
+	begun    time.Time
+	at       time.Time // of the last record
+	took     time.Duration
+	retryAt  time.Time // failed, but not for good
+	input    []byte
+	data     []byte // output as JSON, or the error
+	memo     any    // decoded output, when known
+}
+
+// done reports whether the step has an outcome that stands.
+func (s *stepState) done() bool {
+	return s.status != StatusRunning && s.retryAt.IsZero()
+}
+
+// runState is the fold of a journal: pure and deterministic.
+type runState struct {
+	head      Head
+	accepted  *Record
+	steps     map[string]*stepState
+	order     []string // step keys as they first appear
+	cancel    *Record  // the first cancel signal
+	parked    *Record  // set while the newest record parks the run
+	finished  *Record
+	takeovers int // Claimed records since a step last completed
+	next      uint32
+}
+
+func newRunState() *runState { return &runState{steps: make(map[string]*stepState, 8)} }
+
+// foldJournal folds a whole journal. An error means that the journal breaks a law: the run cannot go on.
+func foldJournal(recs []Record) (*runState, error) {
+	s := newRunState()
+	for i := range recs {
+		if err := s.fold(&recs[i]); err != nil {
+			return s, err
+		}
+	}
+	if s.accepted == nil {
+		return s, fmt.Errorf("%w: the journal has no Accepted record", ErrDamaged)
+	}
+	return s, nil
+}
+
+// fold checks that a stored record may stand behind those before it, and applies it.
+func (s *runState) fold(r *Record) error {
+	if s.finished != nil {
+		return fmt.Errorf("%w: record %d (%s) follows Finished", ErrDamaged, r.Seq, r.Kind)
+	}
+	if r.Seq != s.next {
+		return fmt.Errorf("%w: record %d where %d was due", ErrDamaged, r.Seq, s.next)
+	}
+	switch r.Kind {
+	case KindAccepted:
+		if r.Head == nil || r.Seq != 0 {
+			return fmt.Errorf("%w: malformed Accepted record at %d", ErrDamaged, r.Seq)
+		}
+	case KindStepStarted:
+		st := s.steps[r.Step]
+		if st == nil {
+			st = &stepState{status: StatusRunning}
+		}
+		if st.done() {
+			return fmt.Errorf("%w: step %s starts again after its outcome (record %d)", ErrDamaged, r.Step, r.Seq)
+		}
+		if r.Attempt != st.attempts+1 {
+			return fmt.Errorf("%w: step %s starts attempt %d after %d (record %d)", ErrDamaged, r.Step, r.Attempt, st.attempts, r.Seq)
+		}
+	case KindStepCompleted, KindStepFailed:
+		st := s.steps[r.Step]
+		if st != nil && st.done() {
+			return fmt.Errorf("%w: step %s has a second outcome (record %d)", ErrDamaged, r.Step, r.Seq)
+		}
+		if r.Attempt > 0 && (st == nil || st.status != StatusRunning) {
+			return fmt.Errorf("%w: step %s ends attempt %d without a start (record %d)", ErrDamaged, r.Step, r.Attempt, r.Seq)
+		}
+	case KindClaimed, KindParked, KindSignal, KindFinished:
+	default:
+		return fmt.Errorf("record %d: %w (kind %d)", r.Seq, ErrNewerFormat, r.Kind)
+	}
+	s.next++
+	s.apply(r)
+	return nil
+}
+
+// apply changes the state by a record that is legal here.
+func (s *runState) apply(r *Record) {
+	s.parked = nil
+	switch r.Kind {
+	case KindAccepted:
+		s.accepted, s.head = r, *r.Head
+	case KindClaimed:
+		s.takeovers++
+	case KindStepStarted:
+		st := s.step(r.Step)
+		st.status, st.attempts, st.retryAt, st.at = StatusRunning, r.Attempt, time.Time{}, r.At
+		if r.Attempt == 1 {
+			st.begun, st.input = r.At, r.Data
+		}
+	case KindStepCompleted, KindStepFailed:
+		st := s.step(r.Step)
+		if st.begun.IsZero() {
+			st.begun = r.At
+		}
+		st.status, st.data, st.memo, st.took, st.at, st.retryAt = r.Status, r.Data, r.Memo, r.Took, r.At, r.Until
+		if r.Kind == KindStepFailed {
+			st.failures++
+		} else {
+			s.takeovers = 0
+		}
+	case KindParked:
+		s.parked = r
+	case KindSignal:
+		if r.Reason == SignalCancel && s.cancel == nil {
+			s.cancel = r
+		}
+	case KindFinished:
+		s.finished = r
+	}
+}
+
+func (s *runState) step(key string) *stepState {
+	st := s.steps[key]
+	if st == nil {
+		st = &stepState{status: StatusRunning}
+		s.steps[key] = st
+		s.order = append(s.order, key)
+	}
+	return st
+}
+
+// status is that of the run, as its records stand.
+func (s *runState) status() Status {
+	switch {
+	case s.finished != nil:
+		return s.finished.Status
+	case s.parked != nil:
+		return StatusWaiting
+	case s.next <= 1:
+		return StatusQueued
+	}
+	return StatusRunning
+}
+
+// failure decodes the error of a failed step.
+func (st *stepState) failure() *StepError {
+	var e StepError
+	if err := json.Unmarshal(st.data, &e); err != nil {
+		e.Message = "the step failed"
+	}
+	return &e
+}
+
+// CheckJournal reports the first law that a journal breaks: records are dense, Accepted comes first, a step
+// starts before its outcome and has one, attempts count up by one, and nothing follows Finished.
+func CheckJournal(recs []Record) error {
+	_, err := foldJournal(recs)
+	return err
+}
+
+// StatusOf is the status of the run whose journal this is.
+func StatusOf(recs []Record) (Status, error) {
+	s, err := foldJournal(recs)
+	if err != nil {
+		return 0, err
+	}
+	return s.status(), nil
+}

@@ -1,0 +1,152 @@
+package folder_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine/folder"
+)
+
+var registry = connectors.NewRegistry(&connectors.Connector{
+	ID: "http", Title: "HTTP",
+	Auth: []connectors.AuthScheme{{ID: "bearer", Secrets: []string{"token"}}, {ID: "basic", Fields: []string{"username"}, Secrets: []string{"password"}}},
+})
+
+func TestSettings(t *testing.T) {
+	got, problems := folder.ParseSettings("bellhop.yaml", []byte(`# ours
+public_url: https://bell.example.com/
+timezone: Europe/Berlin
+listen: 0.0.0.0:80
+data: var
+storage: {max: 2GB, days: 30}
+outbound:
+  allow: [10.0.0.0/8, "fd00::/8", 192.168.1.7]
+connections:
+  crm: {connector: http, auth: bearer, token: "${{ env.CRM_TOKEN }}"}
+  old_crm:
+    connector: http
+    auth: basic
+    username: no
+    password: ${{ file("p") }}
+`), registry)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	want := folder.Settings{
+		PublicURL: "https://bell.example.com", Timezone: "Europe/Berlin", Listen: "0.0.0.0:80", Data: "var",
+		Storage: folder.Storage{Max: 2e9, Days: 30},
+		Outbound: folder.Outbound{Allow: []netip.Prefix{
+			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("192.168.1.7/32"),
+		}},
+		Connections: map[string]map[string]any{
+			"crm":     {"connector": "http", "auth": "bearer", "token": "${{ env.CRM_TOKEN }}"},
+			"old_crm": {"connector": "http", "auth": "basic", "username": "no", "password": `${{ file("p") }}`},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEmptySettings(t *testing.T) {
+	for _, text := range []string{"", "\n", "# only words\n", "---\n", "null\n"} {
+		if got, problems := folder.ParseSettings("bellhop.yaml", []byte(text), registry); problems != nil || got.Listen != "" {
+			t.Errorf("%q: %v", text, problems)
+		}
+	}
+}
+
+func TestBadSettings(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{"storge: {max: 2GB}", `1:1: unknown setting "storge" (did you mean storage?)`},
+		{"timezone: UTC\nxyz: 1", `2:1: unknown setting "xyz" (known: `},
+		{"storage: {maxx: 2GB}", `1:11: unknown key of storage "maxx" (did you mean max?)`},
+		{"storage: 2GB", "1:10: this is no list of keys (known here: days, max)"},
+		{"storage: {max: much}", `1:16: "much" is not a size: write it like 2GB or 512MiB`},
+		{"storage: {max: 3B}", `1:16: "3B" is too small`},
+		{"storage: {days: 0}", `1:17: "0" is no number of days`},
+		{"storage: {days: [1]}", "1:17: storage.days wants a single value"},
+		{"public_url: bell.example.com", `1:13: "bell.example.com" is no address`},
+		{"public_url: https://u:p@bell.example.com", "1:13: "},
+		{"public_url:", "1:12: public_url wants a single value"},
+		{`public_url: "${{ env.URL }}"`, "1:13: public_url cannot hold an expression (set BELLHOP_PUBLIC_URL"},
+		{"timezone: Berlin", `1:11: "Berlin" is no time zone`},
+		{"timezone: ../../etc/passwd", "1:11: "},
+		{"listen: 7788", `1:9: "7788" is no host:port`},
+		{"listen: :77889", "1:9: "},
+		{"outbound: {allow: 10.0.0.0/8}", "1:19: outbound.allow is a list (write `allow: [10.0.0.0/8]`)"},
+		{"outbound: {allow: [10.0.0.0/8, ten]}", `1:32: "ten" is no network`},
+		{"alerts: {on: failure}", "1:1: alerts are not available in this version (remove alerts)"},
+		{"nats: {url: nats://localhost}", "1:1: a NATS store is not available in this version"},
+		{"timezone: UTC\ntimezone: UTC", "2:1: timezone is there twice"},
+		{"a: &x 1\nb: *x", "1:4: anchors and aliases are not allowed"},
+		{"timezone: !!str UTC", "1:11: the tag"},
+		{"- a", "1:1: the file is no list of settings"},
+		{"timezone: [", "this is not YAML"},
+		{"timezone: UTC\n\tlisten: x", "this is not YAML"},
+		{"connections: []", "1:14: connections is no list of names"},
+		{"connections: {Big Name: {connector: http}}", `1:15: "Big Name" is no name of a connection`},
+		{"connections: {a: http}", "1:18: a connection is a list of keys"},
+		{"connections: {a: {auth: bearer}}", "1:15: connection a: connector is missing"},
+		{"connections: {a: {connector: htp}}", `1:19: connection a: there is no connector "htp"`},
+		{"connections: {a: {connector: http}, a: {connector: http}}", "1:37: the connection a is declared twice"},
+		{"connections: {a: {connector: http, auth: bearer}}", "1:15: warning: connection a: token is missing"},
+		{strings.Repeat("[", 70), "this is not YAML"},
+		{strings.Repeat("x", 256<<10+1), "larger than 256 KiB"},
+	} {
+		_, problems := folder.ParseSettings("bellhop.yaml", []byte(test.text), registry)
+		var lines []string
+		for _, p := range problems {
+			line := fmt.Sprintf("%d:%d: ", p.Line, p.Column)
+			if p.Warning {
+				line += "warning: "
+			}
+			line += p.Message
+			if p.Hint != "" {
+				line += " (" + p.Hint + ")"
+			}
+			lines = append(lines, line)
+		}
+		if all := strings.Join(lines, "\n"); !strings.Contains(all, test.want) || all == "" {
+			t.Errorf("%.60q:\n got %s\nwant %s", test.text, all, test.want)
+		}
+	}
+}
+
+func TestSnippet(t *testing.T) {
+	_, problems := folder.ParseSettings("bellhop.yaml", []byte("timezone: UTC\nstorage: {maxx: 2GB}\n"), nil)
+	want := "bellhop.yaml:2:11: unknown key of storage \"maxx\"\n  2 | storage: {maxx: 2GB}\n    |           ^\n  hint: did you mean max?"
+	if got := problems.Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Every setting can be given as text, and a bad text changes nothing.
+func TestSet(t *testing.T) {
+	good := map[string]string{
+		"public_url": "http://x", "timezone": "UTC", "listen": "[::1]:80", "data": "d", "storage.max": "1GiB", "storage.days": "3",
+		"outbound.allow": "10.0.0.0/8, 127.0.0.1",
+	}
+	for key := range folder.Keys() {
+		var s folder.Settings
+		if err := s.Set(key, good[key]); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if cmp.Equal(s, folder.Settings{}, cmpopts.EquateComparable(netip.Prefix{})) {
+			t.Errorf("%s changed nothing", key)
+		}
+		var same folder.Settings
+		if err := same.Set(key, "\x00"); err == nil {
+			t.Errorf("%s takes nonsense", key)
+		}
+	}
+	if got := folder.Variable("storage.max"); got != "BELLHOP_STORAGE_MAX" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const (
+	claimBatch   = 64
+	drainGrace   = 30 * time.Second // what a drain gives running steps
+	heartbeat    = 10 * time.Second // a third of the shortest lease of a store
+	maxTakeovers = 3                // a run that was executing in so many crashes is not tried again
+)
+
+// Run works on runs until ctx is done. Then it claims no more, lets running steps end for at most 30 s, releases
+// what is left, and returns nil. It returns an error only when the store does.
+func (e *Engine) Run(ctx context.Context) error {
+	slots := make(chan struct{}, e.Workers)
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopWork(nil)
+	var running sync.WaitGroup
+	running.Add(1)
+	go func() {
+		defer running.Done()
+		e.extendClaims(ctx, work)
+	}()
+	var failed error
+	for failed == nil {
+		n := acquire(ctx, slots)
+		if n == 0 {
+			break
+		}
+		claims, err := e.Store.Claim(ctx, n)
+		for range n - len(claims) {
+			<-slots
+		}
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			failed = ctx.Err()
+		case errors.Is(err, ErrUnavailable):
+			e.Log.Warn("claim runs", "error", err)
+			pause(ctx, time.Second)
+		default:
+			failed = fmt.Errorf("claim runs: %w", err)
+		}
+		for _, c := range claims {
+			running.Add(1)
+			go func() {
+				defer running.Done()
+				defer func() { <-slots }()
+				e.execute(work, c, slots)
+			}()
+		}
+	}
+	close(e.drain)
+	done := make(chan struct{})
+	go func() { running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(drainGrace):
+		stopWork(errShutdown)
+		<-done
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return failed
+}
+
+// acquire takes at least one slot and at most a batch; 0 when ctx is done first.
+func acquire(ctx context.Context, slots chan struct{}) int {
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return 0
+	}
+	n := 1
+	for n < claimBatch {
+		select {
+		case slots <- struct{}{}:
+			n++
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// extendClaims keeps the leases of all claims that are worked on.
+func (e *Engine) extendClaims(ctx, work context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		e.mu.RLock()
+		held := make([]*execution, 0, len(e.running))
+		for _, x := range e.running {
+			held = append(held, x)
+		}
+		e.mu.RUnlock()
+		for _, x := range held {
+			if err := e.Store.Extend(work, x.claim); errors.Is(err, ErrLost) {
+				x.stop(ErrLost)
+			}
+		}
+	}
+}
+
+// execute works on one claimed run until it ends, parks, or the claim is gone.
+func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Log.Error("a run crashed the engine loop", "run", c.Run.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			e.quarantine(work, c, fmt.Sprintf("the engine failed on this run: %v", p))
+		}
+	}()
+	state, err := foldJournal(c.Journal)
+	if errors.Is(err, ErrNewerFormat) {
+		e.Log.Error("a newer release wrote this run: it is left alone", "run", c.Run.String(), "error", err)
+		e.append(work, c, nil, Then{Kind: Park, Wake: time.Now().Add(time.Hour)})
+		return
+	}
+	if err != nil {
+		e.Log.Error("the journal of a run is damaged", "run", c.Run.String(), "error", err)
+		e.quarantine(work, c, err.Error())
+		return
+	}
+	w, err := e.Version(work, state.head.Workflow, state.head.Version)
+	if err != nil {
+		e.Log.Error("a run's version cannot be loaded", "run", c.Run.String(), "workflow", state.head.Workflow, "error", err)
+		e.quarantine(work, c, err.Error())
+		return
+	}
+	ctx, stop := context.WithCancelCause(work)
+	defer stop(nil)
+	x := newExecution(e, c, w, state, stop)
+	x.slots = slots
+	e.mu.Lock()
+	e.running[c.Run] = x
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.running, c.Run)
+		e.mu.Unlock()
+	}()
+	if c.Takeovers > 0 {
+		proceed, err := x.takeOver(ctx, &e.alone)
+		if err != nil || !proceed {
+			x.logEnd(e.Log, err)
+			return
+		}
+		defer x.trusted()
+	}
+	x.logEnd(e.Log, x.run(ctx))
+}
+
+// quarantine ends a run that the engine cannot work on; its journal is kept.
+func (e *Engine) quarantine(ctx context.Context, c *Claim, why string) {
+	row := Row{ID: c.Run, Status: StatusFailed, Reason: ReasonQuarantined, Summary: why, Accepted: c.Run.Time(), Finished: time.Now()}
+	if len(c.Journal) > 0 && c.Journal[0].Head != nil {
+		h := c.Journal[0].Head
+		row.Workflow, row.Version, row.Trigger, row.Parent, row.Accepted = h.Workflow, h.Version, h.Trigger, h.Parent, c.Journal[0].At
+	}
+	rec := Record{At: row.Finished, Kind: KindFinished, Status: row.Status, Reason: row.Reason, Data: []byte(why)}
+	if err := e.append(ctx, c, []Record{rec}, Then{Kind: Finish, Row: row}); err != nil {
+		e.Log.Error("quarantine a run", "run", c.Run.String(), "error", err)
+		return
+	}
+	e.reply(c.Run, Reply{Done: true, Status: StatusFailed})
+}

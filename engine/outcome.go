@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine/expression"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// Bounds of what a step may leave behind.
+const (
+	maxOutput  = 10 << 20
+	maxMessage = 2000
+)
+
+// complete records the outcome of a step. out is its decoded output; data is out as JSON, nil to encode it here.
+func (x *execution) complete(s *workflow.Step, attempt int, took time.Duration, status Status, out any, data []byte, reason string) {
+	if data == nil && out != nil {
+		var err error
+		if data, err = value.AppendJSON(nil, out); err == nil && len(data) > maxOutput {
+			err = fmt.Errorf("the output has %d bytes, at most %d can be kept", len(data), maxOutput)
+		}
+		if err != nil {
+			x.fail(s, attempt, took, err, StatusFailed, time.Time{})
+			return
+		}
+	}
+	if clean := x.host.redact(data); len(clean) != len(data) || len(data) > 0 && &clean[0] != &data[0] {
+		data, out = clean, nil // what is stored is what later steps see
+	}
+	x.put(Record{At: x.host.now(), Kind: KindStepCompleted, Step: s.ID, Attempt: attempt, Status: status, Reason: reason, Took: took, Data: data, Memo: out})
+}
+
+// fail records a failed attempt; retryAt zero means that it was the last. It returns nil, so that callers can
+// return it.
+func (x *execution) fail(s *workflow.Step, attempt int, took time.Duration, err error, status Status, retryAt time.Time) error {
+	f := StepError{Message: truncate(err.Error(), maxMessage), Attempts: attempt}
+	var answer *connectors.StatusError
+	if errors.As(err, &answer) {
+		f.Status = answer.Status
+	}
+	data, merr := json.Marshal(f)
+	if merr != nil {
+		data = []byte(`{"message":"the step failed"}`)
+	}
+	x.put(Record{At: x.host.now(), Kind: KindStepFailed, Step: s.ID, Attempt: attempt, Status: status, Until: retryAt, Took: took, Data: x.host.redact(data)})
+	return nil
+}
+
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// stepLabel names a step for people.
+func stepLabel(s *workflow.Step) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	if u, ok := s.Do.(*workflow.Use); ok && !s.Named {
+		return u.Connector + "." + u.Action
+	}
+	return s.ID
+}
+
+// filterSummary says in one sentence what stopped a run.
+func filterSummary(data []byte) string {
+	var cs []expression.Comparison
+	if err := json.Unmarshal(data, &cs); err != nil || len(cs) == 0 {
+		return "Stopped by a filter"
+	}
+	parts := make([]string, 0, 3)
+	for _, c := range cs {
+		if c.Result {
+			continue
+		}
+		if len(parts) == 3 {
+			parts = append(parts, "…")
+			break
+		}
+		was := truncate(value.Text(c.Left), 80)
+		if c.Left == nil {
+			was = "missing"
+		}
+		parts = append(parts, fmt.Sprintf("%s (it was %s)", c.Source, was))
+	}
+	if len(parts) == 0 {
+		return "Stopped by a filter"
+	}
+	return "Stopped by a filter: " + strings.Join(parts, ", ")
+}
+
+func decodeResponse(data []byte) (*Response, error) {
+	var r Response
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}

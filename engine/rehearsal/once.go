@@ -1,0 +1,62 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// Once plays a workflow one time, for real: waits take their time and calls go out. Nothing is kept; `store`
+// begins empty.
+type Once struct {
+	Workflow    *workflow.Workflow
+	Event       map[string]any // the value of `trigger`
+	Connectors  *connectors.Registry
+	Connections func(name string) (connectors.Connection, error)
+	HTTP        *http.Client
+	PublicURL   string
+	Pretend     bool // only calls that read go out; the others get the sample of their action for an answer
+}
+
+// Pretended is a call that was not made.
+type Pretended struct {
+	Step, Use string
+	Input     map[string]any
+}
+
+// Run plays the workflow to its end.
+func (o Once) Run(ctx context.Context) (*engine.Simulated, []Pretended, error) {
+	ev, err := NewEvent(o.Workflow, o.Event)
+	if err != nil {
+		return nil, nil, err
+	}
+	kv := newMemory()
+	var pretended []Pretended
+	out, err := engine.Simulation{
+		Workflow: o.Workflow, Event: ev, Connectors: o.Connectors, PublicURL: o.PublicURL, RealTime: true,
+		Invoke: func(ctx context.Context, c engine.SimulatedCall) (any, error) {
+			if o.Pretend && !c.Action.Local && !c.Action.IsSafe(c.Input) {
+				pretended = append(pretended, Pretended{c.Step.ID, c.Use.Connector + "." + c.Use.Action, c.Input})
+				return value.Clone(c.Action.Sample), nil
+			}
+			kv.now = c.Now
+			call := &connectors.Call{Key: c.Key, Workflow: o.Workflow.ID, Input: c.Input, HTTP: o.HTTP, KV: kv, Now: c.Now}
+			if name := c.Use.Connection; name != "" {
+				if o.Connections == nil {
+					return nil, connectors.Permanent(errors.New("there are no connections here"))
+				}
+				var err error
+				if call.Connection, err = o.Connections(name); err != nil {
+					return nil, connectors.Permanent(err)
+				}
+			}
+			return c.Action.Do(ctx, call)
+		},
+	}.Run(ctx)
+	return out, pretended, err
+}

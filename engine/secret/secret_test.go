@@ -1,0 +1,189 @@
+package secret_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine/secret"
+)
+
+// registry is a small one of its own, so that these tests do not change with what ships.
+func registry() *connectors.Registry {
+	text := connectors.Schema{Type: "string"}
+	return connectors.NewRegistry(
+		&connectors.Connector{
+			ID: "api",
+			Auth: []connectors.AuthScheme{
+				{ID: "bearer", Secrets: []string{"token"}},
+				{ID: "basic", Secrets: []string{"password"}, Fields: []string{"username"}},
+			},
+			Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{
+				"base_url": text, "username": text, "hosts": {Type: "array"},
+			}},
+		},
+		&connectors.Connector{
+			ID:     "hook",
+			Auth:   []connectors.AuthScheme{{ID: "secret", Secrets: []string{"signing_secret", "password", "token"}, Fields: []string{"username"}}},
+			Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{"username": text}},
+		},
+	)
+}
+
+func open(t *testing.T, settings map[string]map[string]any, env map[string]string) (*secret.Connections, *secret.Redactor) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"token.txt": "from-a-file\n", "empty.txt": "\n", "large.txt": strings.Repeat("x", 70<<10)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &secret.Redactor{}
+	return secret.New(settings, registry(), secret.Options{
+		Dir: dir, Redactor: r,
+		Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+	}), r
+}
+
+func TestConnection(t *testing.T) {
+	env := map[string]string{"TOKEN": "env-token-1", "EMPTY": "", "TRICK": "${{ env.TOKEN }}", "HOST": "api.example.com"}
+	cases := []struct {
+		name   string
+		raw    map[string]any
+		want   connectors.Connection // without name and connector
+		reason string
+	}{
+		{
+			name: "env and fields",
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": "${{ env.TOKEN }}", "base_url": "https://${{ env.HOST }}/v1", "hosts": []any{"${{ env.HOST }}"}},
+			want: connectors.Connection{Auth: "bearer", Fields: map[string]any{"base_url": "https://api.example.com/v1"}, Secrets: map[string]string{"token": "env-token-1"}, Hosts: []string{"api.example.com"}},
+		},
+		{
+			name: "file",
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": `${{ file("token.txt") }}`},
+			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "from-a-file"}},
+		},
+		{
+			name: "command",
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": `${{ command('echo from-a-command') }}`},
+			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "from-a-command"}},
+		},
+		{
+			name: "part of a text, literal, never expanded twice",
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": "a-${{env.TRICK}}-$${{ env.TOKEN }}"},
+			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "a-${{ env.TOKEN }}-${{ env.TOKEN }}"}},
+		},
+		{
+			name: "rotation",
+			raw:  map[string]any{"connector": "hook", "signing_secret": []any{"${{ env.TOKEN }}", "old-secret"}},
+			want: connectors.Connection{Auth: "secret", Secrets: map[string]string{"signing_secret": "env-token-1", "signing_secret#2": "old-secret"}},
+		},
+		{
+			name: "signing secret beside an auth",
+			raw:  map[string]any{"connector": "api", "auth": "basic", "username": "ada", "password": "pass-word", "signing_secret": "sign-secret"},
+			want: connectors.Connection{Auth: "basic", Fields: map[string]any{"username": "ada"}, Secrets: map[string]string{"password": "pass-word", "signing_secret": "sign-secret"}},
+		},
+		{
+			name: "a base address alone",
+			raw:  map[string]any{"connector": "api", "base_url": "https://api.example.com"},
+			want: connectors.Connection{Fields: map[string]any{"base_url": "https://api.example.com"}},
+		},
+		{
+			name:   "one unset variable of two values",
+			raw:    map[string]any{"connector": "hook", "signing_secret": []any{"${{ env.NONE }}", "old-secret"}},
+			want:   connectors.Connection{Auth: "secret", Secrets: map[string]string{"signing_secret": "old-secret"}},
+			reason: "connection c: signing_secret: the environment variable NONE is not set",
+		},
+		{
+			name:   "a host that is not known opens no others",
+			raw:    map[string]any{"connector": "api", "auth": "bearer", "token": "${{ env.TOKEN }}", "hosts": "${{ env.NONE }}"},
+			want:   connectors.Connection{Auth: "bearer"},
+			reason: "connection c: hosts: the environment variable NONE is not set",
+		},
+		{
+			name:   "nor does a base address that is not known",
+			raw:    map[string]any{"connector": "api", "auth": "bearer", "token": "${{ env.TOKEN }}", "base_url": "${{ env.NONE }}"},
+			want:   connectors.Connection{Auth: "bearer"},
+			reason: "connection c: base_url: the environment variable NONE is not set",
+		},
+		{name: "empty variable", raw: map[string]any{"connector": "hook", "token": "${{ env.EMPTY }}"}, want: connectors.Connection{Auth: "secret"}, reason: "EMPTY is empty"},
+		{name: "empty text", raw: map[string]any{"connector": "hook", "token": ""}, want: connectors.Connection{Auth: "secret"}, reason: "token: it is empty"},
+		{name: "no file", raw: map[string]any{"connector": "hook", "token": `${{ file("none") }}`}, want: connectors.Connection{Auth: "secret"}, reason: "the file none does not exist"},
+		{name: "empty file", raw: map[string]any{"connector": "hook", "token": `${{ file("empty.txt") }}`}, want: connectors.Connection{Auth: "secret"}, reason: "gives nothing"},
+		{name: "large file", raw: map[string]any{"connector": "hook", "token": `${{ file("large.txt") }}`}, want: connectors.Connection{Auth: "secret"}, reason: "longer than 64 KiB"},
+		{name: "folder", raw: map[string]any{"connector": "hook", "token": `${{ file(".") }}`}, want: connectors.Connection{Auth: "secret"}, reason: "is not a file"},
+		{name: "command fails", raw: map[string]any{"connector": "hook", "token": `${{ command("false") }}`}, want: connectors.Connection{Auth: "secret"}, reason: "the command false failed"},
+		{name: "missing secret", raw: map[string]any{"connector": "api", "auth": "bearer"}, want: connectors.Connection{Auth: "bearer"}, reason: "token: it is missing"},
+		{name: "missing field", raw: map[string]any{"connector": "api", "auth": "basic", "password": "pass-word"}, want: connectors.Connection{Auth: "basic", Secrets: map[string]string{"password": "pass-word"}}, reason: "username: it is missing"},
+		{name: "no connector", raw: map[string]any{}, reason: "connector is missing"},
+		{name: "unknown connector", raw: map[string]any{"connector": "nope"}, reason: `no connector "nope"`},
+		{name: "unknown auth", raw: map[string]any{"connector": "api", "auth": "oauth"}, want: connectors.Connection{Auth: "oauth"}, reason: "has bearer, basic"},
+		{name: "auth not chosen", raw: map[string]any{"connector": "api", "token": "x"}, reason: "auth is missing"},
+		{name: "secret of another auth", raw: map[string]any{"connector": "api", "auth": "basic", "token": "x", "username": "u", "password": "pass-word"}, want: connectors.Connection{Auth: "basic"}, reason: "auth basic has no token"},
+		{name: "unknown key", raw: map[string]any{"connector": "api", "auth": "bearer", "tokn": "x", "token": "y"}, want: connectors.Connection{Auth: "bearer"}, reason: `unknown key "tokn"`},
+		{name: "a number as secret", raw: map[string]any{"connector": "hook", "token": 12345678}, want: connectors.Connection{Auth: "secret"}, reason: "put a number in quotes"},
+		{name: "an expression", raw: map[string]any{"connector": "hook", "token": "${{ upper(env.TOKEN) }}"}, want: connectors.Connection{Auth: "secret"}, reason: "is not one of"},
+		{name: "not closed", raw: map[string]any{"connector": "hook", "token": "${{ env.TOKEN"}, want: connectors.Connection{Auth: "secret"}, reason: "is not one of"},
+	}
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			settings := map[string]map[string]any{"c": tt.raw}
+			conns, redactor := open(t, settings, env)
+			got, err := conns.Connection("c")
+			if (err != nil) != (tt.reason != "") || err != nil && !strings.Contains(err.Error(), tt.reason) {
+				t.Errorf("got error %v, want %q", err, tt.reason)
+			}
+			tt.want.Name = "c"
+			tt.want.Connector, _ = tt.raw["connector"].(string)
+			if tt.want.Fields == nil {
+				tt.want.Fields = map[string]any{}
+			}
+			if tt.want.Secrets == nil {
+				tt.want.Secrets = map[string]string{}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("connection (-want +got):\n%s", diff)
+			}
+			for _, v := range got.Secrets {
+				if redactor.Text("x"+v) != "x[redacted]" {
+					t.Errorf("the redactor does not know %q", v)
+				}
+			}
+		})
+	}
+}
+
+func TestUnknownConnection(t *testing.T) {
+	conns, _ := open(t, nil, nil)
+	if _, err := conns.Connection("none"); !errors.Is(err, secret.ErrUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	conns, _ := open(t, map[string]map[string]any{"a": {"connector": "api"}, "b": {"connector": "hook"}, "c": {}}, nil)
+	if diff := cmp.Diff(map[string]string{"a": "api", "b": "hook", "c": ""}, conns.Names()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	got := secret.Check(map[string]map[string]any{
+		"good": {"connector": "hook", "token": "${{ env.NOT_SET }}"},
+		"odd":  {"connector": "api", "auth": "bearer", "tokn": "x"},
+		"none": {"connector": "nope"},
+	}, registry())
+	want := []secret.Problem{
+		{Connection: "none", Key: "connector", Message: `there is no connector "nope"`},
+		{Connection: "odd", Key: "tokn", Message: `unknown key "tokn"; a connection of api has connector, auth, hosts, base_url, token, username`},
+		{Connection: "odd", Key: "token", Message: "token is missing"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}

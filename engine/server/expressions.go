@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine/expression"
+)
+
+// roots are the names that expressions of workflows may read.
+var roots = []string{"trigger", "steps", "errors", "error", "item", "index", "workflow", "run"}
+
+// evaluation is an expression or a template with the data that it is tried on.
+type evaluation struct {
+	Expr     *string         `json:"expr,omitempty" maxLength:"8192" doc:"An expression, as in filter."`
+	Template *string         `json:"template,omitempty" maxLength:"65536" doc:"A text with ${{ }}, as in with. Exactly one of expr and template is given."`
+	Sample   json.RawMessage `json:"sample,omitempty" doc:"The roots that it sees, such as {\"trigger\": {\"body\": {}}}."`
+}
+
+// evaluated is what became of one evaluation.
+type evaluated struct {
+	Value any              `json:"value" doc:"The result; null when there is an error."`
+	Type  string           `json:"type" enum:"nothing,boolean,number,text,list,object," doc:"Of the value; empty when there is an error."`
+	Error *evaluationError `json:"error,omitempty"`
+	Refs  []string         `json:"refs" nullable:"false" doc:"The data that it reads, such as trigger.body.total."`
+}
+
+type evaluationError struct {
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+}
+
+type evaluatedList struct {
+	Items []evaluated `json:"items" nullable:"false" doc:"One for each item of the request, in its order."`
+}
+
+func (s *Server) expressionRoutes() {
+	handle(s, huma.Operation{
+		OperationID: "evaluate-expressions", Method: http.MethodPost, Path: "/api/v1/expressions/evaluate", Tags: []string{"expressions"},
+		Summary: "Try expressions and templates on sample data", Errors: []int{http.StatusUnprocessableEntity},
+	}, s.evaluate)
+}
+
+func (s *Server) evaluate(ctx context.Context, in *struct {
+	Body struct {
+		Items []evaluation `json:"items" maxItems:"50" nullable:"false"`
+	}
+}) (*body[evaluatedList], error) {
+	out := evaluatedList{Items: []evaluated{}}
+	for i := range in.Body.Items {
+		e := &in.Body.Items[i]
+		if (e.Expr == nil) == (e.Template == nil) {
+			return nil, fail(http.StatusUnprocessableEntity, fmt.Sprintf("items[%d]: exactly one of expr and template is needed", i), "")
+		}
+		sample, err := sampleOf(e.Sample)
+		if err != nil {
+			return nil, fail(http.StatusUnprocessableEntity, fmt.Sprintf("items[%d].sample: %v", i, err), "")
+		}
+		out.Items = append(out.Items, e.try(ctx, sample))
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return &body[evaluatedList]{out}, nil
+}
+
+func sampleOf(src json.RawMessage) (map[string]any, error) {
+	if len(src) == 0 {
+		return map[string]any{}, nil
+	}
+	v, err := value.DecodeJSON(src)
+	if err != nil {
+		return nil, err
+	}
+	sample, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("want an object with the roots, such as trigger")
+	}
+	return sample, nil
+}
+
+func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
+	out := evaluated{Refs: []string{}}
+	scope := &expression.Scope{Roots: roots}
+	env := &expression.Env{Roots: sample, Now: time.Now(), Zone: time.UTC, Seed: "sample"}
+	var (
+		refs []expression.Ref
+		v    any
+		err  error
+	)
+	if e.Expr != nil {
+		var p *expression.Program
+		if p, err = expression.Compile(*e.Expr, scope); err == nil {
+			refs = p.Refs()
+			v, err = p.Eval(ctx, env)
+		}
+	} else {
+		var t *expression.Template
+		if t, err = expression.CompileTemplate(*e.Template, scope); err == nil {
+			refs = t.Refs()
+			v, err = t.Eval(ctx, env)
+		}
+	}
+	for _, ref := range refs {
+		out.Refs = append(out.Refs, strings.Join(ref.Path, "."))
+	}
+	if err == nil {
+		out.Type = typeName(v)
+		out.Value = v
+		return out
+	}
+	var x *expression.Error
+	if errors.As(err, &x) {
+		out.Error = &evaluationError{x.Message, x.Hint, x.Line, x.Column}
+	} else {
+		out.Error = &evaluationError{Message: err.Error()}
+	}
+	return out
+}
+
+func typeName(v any) string {
+	switch v.(type) {
+	case nil:
+		return "nothing"
+	case bool:
+		return "boolean"
+	case int, int64, float64, json.Number:
+		return "number"
+	case string:
+		return "text"
+	case []any:
+		return "list"
+	}
+	return "object"
+}

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
+
+// runItem is a run as lists show it.
+type runItem struct {
+	ID         string     `json:"id"`
+	Workflow   string     `json:"workflow"`
+	Version    string     `json:"version"`
+	Status     string     `json:"status" enum:"queued,running,waiting,succeeded,filtered,failed,canceled"`
+	Reason     string     `json:"reason,omitempty" doc:"Why it ended that way, as one word."`
+	Summary    string     `json:"summary" doc:"One sentence for people."`
+	Trigger    string     `json:"trigger" doc:"The id of the trigger."`
+	Parent     string     `json:"parent,omitempty" doc:"The run that this one repeats."`
+	StartedAt  time.Time  `json:"started_at" doc:"When it was accepted."`
+	FinishedAt *time.Time `json:"finished_at" nullable:"true"`
+}
+
+func newRunItem(r *engine.Row) runItem {
+	item := runItem{
+		ID: r.ID.String(), Workflow: r.Workflow, Version: r.Version, Status: r.Status.String(), Reason: r.Reason, Summary: r.Summary,
+		Trigger: r.Trigger, StartedAt: r.Accepted.UTC(),
+	}
+	if !r.Parent.IsZero() {
+		item.Parent = r.Parent.String()
+	}
+	if !r.Finished.IsZero() {
+		at := r.Finished.UTC()
+		item.FinishedAt = &at
+	}
+	return item
+}
+
+// runPage is one page of runs.
+type runPage struct {
+	Items   []runItem `json:"items" nullable:"false"`
+	Next    string    `json:"next" doc:"Cursor of the next page; empty at the end."`
+	Scanned int       `json:"scanned,omitempty" doc:"With q: how many runs were read for this page."`
+	Partial bool      `json:"partial,omitempty" doc:"With q: the search stopped at its bound in time; next goes on."`
+}
+
+type RunID struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (in *RunID) parse() (engine.RunID, error) {
+	id, err := engine.ParseRunID(in.ID)
+	if err != nil {
+		return id, noRun(in.ID)
+	}
+	return id, nil
+}
+
+func noRun(id string) *failure {
+	return fail(http.StatusNotFound, "there is no run "+clip(id), "it may be older than the history is kept; GET /api/v1/runs lists those that are there")
+}
+
+func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+func (s *Server) runRoutes() {
+	tags := []string{"runs"}
+	handle(s, huma.Operation{
+		OperationID: "list-runs", Method: http.MethodGet, Path: "/api/v1/runs", Tags: tags, Summary: "List runs, newest first",
+	}, s.listRuns)
+	handle(s, huma.Operation{
+		OperationID: "read-run", Method: http.MethodGet, Path: "/api/v1/runs/{id}", Tags: tags, Summary: "One run with its steps",
+		Errors: []int{http.StatusNotFound},
+	}, s.readRun)
+	handle(s, huma.Operation{
+		OperationID: "rerun", Method: http.MethodPost, Path: "/api/v1/runs/{id}/rerun", Tags: tags, Summary: "Run again",
+		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusTooManyRequests},
+	}, s.rerun)
+	handle(s, huma.Operation{
+		OperationID: "cancel-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/cancel", Tags: tags, Summary: "Cancel a run",
+		Description:   "The wish is on disk when this answers; the run ends when the step under way does, at once if it waits.",
+		DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.cancelRun)
+}
+
+func (s *Server) listRuns(ctx context.Context, in *struct {
+	Paging
+	Workflow string    `query:"workflow" maxLength:"512"`
+	Status   []string  `query:"status,explode" maxItems:"10" enum:"queued,running,waiting,succeeded,filtered,failed,canceled" doc:"May repeat."`
+	Text     string    `query:"q" maxLength:"200" doc:"Matches anywhere in the data of a run, without regard to case."`
+	Since    time.Time `query:"since" doc:"Accepted at or after."`
+	Until    time.Time `query:"until" doc:"Accepted before."`
+}) (*body[runPage], error) {
+	q := engine.Query{Workflow: in.Workflow, Text: in.Text, Since: in.Since, Until: in.Until, Cursor: in.Cursor, Limit: in.Limit}
+	for _, name := range in.Status {
+		status, err := engine.ParseStatus(name)
+		if err != nil {
+			return nil, fail(http.StatusUnprocessableEntity, err.Error(), "")
+		}
+		q.Status = append(q.Status, status)
+	}
+	rows, err := s.Engine.Store.List(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	out := runPage{Items: make([]runItem, 0, len(rows.Items)), Next: rows.Next, Scanned: rows.Scanned, Partial: rows.Partial}
+	for i := range rows.Items {
+		out.Items = append(out.Items, newRunItem(&rows.Items[i]))
+	}
+	return &body[runPage]{out}, nil
+}
+
+func (s *Server) readRun(ctx context.Context, in *RunID) (*body[*engine.RunView], error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.Engine.View(ctx, id)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, noRun(in.ID)
+	} else if err != nil {
+		return nil, err
+	}
+	return &body[*engine.RunView]{view}, nil
+}
+
+func (s *Server) rerun(ctx context.Context, in *struct {
+	RunID
+	Body *struct {
+		From    string          `json:"from,omitempty" maxLength:"200" default:"start" doc:"start, failed, or the id of a step"`
+		Version string          `json:"version,omitempty" enum:"then,now" default:"then" doc:"The version that ran, or the current one."`
+		Data    json.RawMessage `json:"data,omitempty" doc:"Takes the place of trigger.body."`
+	}
+}) (*body[started], error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	again := engine.Rerun{From: "start", Version: "then"}
+	if in.Body != nil {
+		again.From, again.Version = in.Body.From, in.Body.Version
+		if again.Data, err = plain(in.Body.Data); err != nil {
+			return nil, err
+		}
+	}
+	made, err := s.Engine.Rerun(ctx, id, again)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, noRun(in.ID)
+	} else if err != nil {
+		return nil, fmt.Errorf("rerun %s: %w", in.ID, err)
+	}
+	return &body[started]{started{made.String()}}, nil
+}
+
+func (s *Server) cancelRun(ctx context.Context, in *RunID) (*body[started], error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	err = s.Engine.Cancel(ctx, id, "api")
+	if errors.Is(err, engine.ErrNotFound) {
+		view, err := s.Engine.View(ctx, id)
+		if err != nil {
+			return nil, noRun(in.ID)
+		}
+		return nil, fail(http.StatusConflict, fmt.Sprintf("run %s is %v already", in.ID, view.Status), "")
+	} else if err != nil {
+		return nil, fmt.Errorf("cancel %s: %w", in.ID, err)
+	}
+	return &body[started]{started{in.ID}}, nil
+}

@@ -1,0 +1,330 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine/expression"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// invocation is one attempt at an action.
+type invocation struct {
+	step       *workflow.Step
+	use        *workflow.Use
+	action     *connectors.Action
+	input      map[string]any
+	key        string
+	attempt    int
+	workflowID string
+}
+
+var defaultRetry = workflow.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute}
+
+// use brings a connector action to its outcome: attempts, waits between them, and the rules after a crash.
+func (x *execution) use(ctx context.Context, s *workflow.Step, u *workflow.Use, st *stepState) (*ending, error) {
+	action, err := x.host.action(u)
+	if err != nil {
+		return nil, x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+	}
+	input, err := x.input(ctx, s, u)
+	if err != nil {
+		return nil, x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+	}
+	retry := s.Retry
+	if retry == nil {
+		retry = &defaultRetry
+	}
+	repeatable := action.IsRepeatable(input)
+	if st != nil && st.status == StatusRunning && !repeatable && !retry.Unknown {
+		return nil, x.fail(s, st.attempts, 0, errors.New("the server stopped while this step was under way: "+
+			"nobody knows whether it happened. Look at the other side, then run again from this step or from the one behind it"),
+			StatusUnknown, time.Time{})
+	}
+	call := &invocation{step: s, use: u, action: action, input: input, workflowID: x.w.ID, key: IdempotencyKey(x.claim.Run, s.ID)}
+	for {
+		if st != nil && !st.retryAt.IsZero() {
+			if end, err := x.waitRetry(ctx, st.retryAt); end != nil || err != nil {
+				return end, err
+			}
+		}
+		call.attempt = 1
+		if st != nil {
+			call.attempt = st.attempts + 1
+		}
+		if end, err := x.start(ctx, call, repeatable); end != nil || err != nil {
+			return end, err
+		}
+		st = x.state.steps[s.ID]
+		if end, err := x.attempt(ctx, call, retry, st); end != nil || err != nil || st.done() {
+			return end, err
+		}
+		if err := x.flush(ctx); err != nil { // a retry's timer is durable
+			return nil, err
+		}
+	}
+}
+
+func (x *execution) input(ctx context.Context, s *workflow.Step, u *workflow.Use) (map[string]any, error) {
+	if u.With == nil {
+		return map[string]any{}, nil
+	}
+	v, err := u.With.Eval(ctx, x.seeded(s))
+	if err != nil {
+		return nil, err
+	}
+	input, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("with must be an object, it is %s", truncate(value.Text(v), 80))
+	}
+	return input, nil
+}
+
+// start records that an attempt begins. It is durable before the effect, unless the action may be repeated and
+// nothing else waits to be written.
+func (x *execution) start(ctx context.Context, c *invocation, repeatable bool) (*ending, error) {
+	rec := Record{At: x.host.now(), Kind: KindStepStarted, Step: c.step.ID, Attempt: c.attempt, Status: StatusRunning, Key: c.key}
+	if c.attempt == 1 {
+		data, err := value.AppendJSON(nil, c.input)
+		if err != nil {
+			return nil, x.fail(c.step, 0, 0, fmt.Errorf("with: %w", err), StatusFailed, time.Time{})
+		}
+		if len(data) > maxOutput {
+			return nil, x.fail(c.step, 0, 0, fmt.Errorf("with has %d bytes, at most %d can be sent", len(data), maxOutput), StatusFailed, time.Time{})
+		}
+		rec.Data = x.host.redact(data)
+	}
+	if repeatable && !x.owes {
+		x.put(rec)
+		return nil, nil
+	}
+	for {
+		x.pend = append(x.pend, rec)
+		err := x.append(ctx, Then{Kind: Continue})
+		if errors.Is(err, ErrConflict) {
+			x.pend = x.pend[:len(x.pend)-1]
+			if x.state.cancel != nil {
+				return x.canceled(), nil
+			}
+			continue
+		}
+		if err == nil {
+			x.state.apply(&rec)
+		}
+		return nil, err
+	}
+}
+
+// attempt makes one call and records what came of it.
+func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.Retry, st *stepState) (*ending, error) {
+	if st == nil || st.status != StatusRunning {
+		return nil, nil // the start failed for good
+	}
+	limit := c.step.Timeout
+	if limit <= 0 {
+		limit = stepTimeout
+	}
+	begun := x.host.now()
+	out, err := func() (any, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within the step's timeout of %s", limit))
+		defer cancel()
+		out, err := x.host.invoke(ctx, x, c)
+		if err != nil && ctx.Err() != nil {
+			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+				err = cause
+			}
+		}
+		return out, err
+	}()
+	took := x.host.now().Sub(begun)
+	switch {
+	case err == nil:
+		x.complete(c.step, c.attempt, took, StatusSucceeded, out, nil, "")
+		return nil, nil
+	case errors.Is(err, ErrLost), errors.Is(err, errShutdown):
+		return nil, err // the outcome is not ours to record
+	case errors.Is(err, errCanceled):
+		x.fail(c.step, c.attempt, took, errCanceled, StatusCanceled, time.Time{})
+		return nil, x.readSignals(ctx)
+	case errors.Is(err, errDeadline):
+		x.fail(c.step, c.attempt, took, err, StatusFailed, time.Time{})
+		return x.timedOut(), nil
+	}
+	retryAt := time.Time{}
+	if st.failures+1 < retry.Attempts && !connectors.IsPermanent(err) {
+		retryAt = x.host.now().Add(backoff(retry, st.failures))
+		if after, ok := connectors.Delay(err); ok {
+			retryAt = x.host.now().Add(after)
+		}
+		if !x.deadline.IsZero() && retryAt.After(x.deadline) {
+			err = fmt.Errorf("%w; the next try would be after the run's timeout of %s", err, x.w.Timeout)
+			retryAt = time.Time{}
+		}
+	}
+	x.fail(c.step, c.attempt, took, err, StatusFailed, retryAt)
+	return nil, nil
+}
+
+// backoff is exponential with full jitter: anything up to min(max, initial * 2^n).
+func backoff(r *workflow.Retry, failures int) time.Duration {
+	ceiling := r.Initial
+	for range failures {
+		if ceiling *= 2; ceiling >= r.Max || ceiling <= 0 {
+			ceiling = r.Max
+			break
+		}
+	}
+	ceiling = min(ceiling, r.Max)
+	if ceiling <= 0 {
+		return 0
+	}
+	return time.Duration(rand.Int64N(int64(ceiling) + 1))
+}
+
+// waitRetry waits for the time of the next attempt: a short wait keeps the claim but not the worker, a longer
+// one parks the run.
+func (x *execution) waitRetry(ctx context.Context, until time.Time) (*ending, error) {
+	for {
+		wait := until.Sub(x.host.now())
+		if wait <= 0 {
+			return x.mayGoOn(ctx)
+		}
+		if wait > inClaimWait || x.host.draining() {
+			if err := x.park(ctx, until); err != nil {
+				return nil, err
+			}
+		} else if err := x.host.sleep(ctx, x, until); err != nil && !errors.Is(context.Cause(ctx), errCanceled) && !errors.Is(context.Cause(ctx), errDeadline) {
+			return nil, err
+		}
+		if x.wasInterrupted() {
+			if err := x.readSignals(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if x.state.cancel != nil {
+			return x.canceled(), nil
+		}
+		if !x.deadline.IsZero() && !x.host.now().Before(x.deadline) {
+			return x.timedOut(), nil
+		}
+	}
+}
+
+// The engine as the host of its runs.
+
+func (e *Engine) now() time.Time { return time.Now() }
+
+func (e *Engine) redact(b []byte) []byte { return e.Redact(b) }
+
+func (e *Engine) draining() bool {
+	select {
+	case <-e.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+func (e *Engine) read(ctx context.Context, id RunID, from uint32) ([]Record, error) {
+	return e.Store.Read(ctx, id, from)
+}
+
+// append repeats the write while the store cannot say or has no room: what happened outside must not be forgotten.
+func (e *Engine) append(ctx context.Context, c *Claim, recs []Record, then Then) error {
+	ctx = context.WithoutCancel(ctx)
+	begun, wait := time.Now(), 100*time.Millisecond
+	for {
+		err := e.Store.Append(ctx, c, recs, then)
+		if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrFull) {
+			return err
+		}
+		if e.draining() && time.Since(begun) > drainGrace {
+			return err
+		}
+		e.Log.Warn("what a run did cannot be written yet", "run", c.Run.String(), "error", err)
+		time.Sleep(wait)
+		wait = min(2*wait, 2*time.Second)
+	}
+}
+
+// sleep waits under the claim without holding a worker slot.
+func (e *Engine) sleep(ctx context.Context, x *execution, until time.Time) error {
+	<-x.slots
+	defer func() { x.slots <- struct{}{} }()
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-e.drain:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *Engine) action(u *workflow.Use) (*connectors.Action, error) {
+	return findAction(e.Connectors, u)
+}
+
+func findAction(r *connectors.Registry, u *workflow.Use) (*connectors.Action, error) {
+	c := r.Connector(u.Connector)
+	if c == nil {
+		return nil, fmt.Errorf("there is no connector %q", u.Connector)
+	}
+	a := c.Action(u.Action)
+	if a == nil || a.Do == nil {
+		return nil, fmt.Errorf("connector %s has no action %q", u.Connector, u.Action)
+	}
+	return a, nil
+}
+
+func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Log.Error("an action crashed", "action", c.use.Connector+"."+c.use.Action, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			out, err = nil, connectors.Permanent(fmt.Errorf("%s.%s failed inside Bellhop; the log has the details", c.use.Connector, c.use.Action))
+		}
+	}()
+	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now()}
+	if c.use.Connection != "" {
+		if call.Connection, err = e.Connections(c.use.Connection); err != nil {
+			return nil, connectors.Permanent(fmt.Errorf("connection %s: %w", c.use.Connection, err))
+		}
+	}
+	return c.action.Do(ctx, call)
+}
+
+// Call makes one call of an action outside a run, as polls do. key is the idempotency key.
+func (e *Engine) Call(ctx context.Context, w *workflow.Workflow, u *workflow.Use, env *expression.Env, key string) (any, error) {
+	action, err := e.action(u)
+	if err != nil {
+		return nil, err
+	}
+	input := map[string]any{}
+	if u.With != nil {
+		v, err := u.With.Eval(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		var ok bool
+		if input, ok = v.(map[string]any); !ok {
+			return nil, errors.New("with must be an object")
+		}
+	}
+	return e.CallInput(ctx, w, u, action, input, key)
+}
+
+// CallInput is Call with an input that is evaluated already.
+func (e *Engine) CallInput(ctx context.Context, w *workflow.Workflow, u *workflow.Use, action *connectors.Action, input map[string]any, key string) (any, error) {
+	if !action.IsSafe(input) {
+		return nil, connectors.Permanent(fmt.Errorf("%s.%s does more than read, so it cannot be polled", u.Connector, u.Action))
+	}
+	return e.invoke(ctx, nil, &invocation{use: u, action: action, input: input, key: key, workflowID: w.ID, attempt: 1})
+}

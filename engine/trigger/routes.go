@@ -1,0 +1,175 @@
+package trigger
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bellhop-dev/bellhop/connectors/signature"
+	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// hook is one webhook trigger as requests find it.
+type hook struct {
+	workflow *workflow.Workflow
+	trigger  *workflow.Trigger
+	webhook  *workflow.Webhook
+	params   []string // names of the {param} segments, in order
+	limit    int64    // bytes of a body
+
+	verifier     *signature.Verifier // nil: anyone may call, or, with Verify set, nobody
+	unverifiable string              // why nobody may call
+}
+
+// routes is the table of all hooks. It is made anew at each change and never changed.
+type routes struct {
+	root  segment
+	taken map[ownerKey]string // hooks that found their path taken, and the workflow that has it
+}
+
+// segment is one level of the paths. A hook's own methods stand at the segment where its path ends.
+type segment struct {
+	static map[string]*segment
+	param  *segment
+	hooks  map[string]*hook // by method
+}
+
+// newRoutes gives each path and method to one hook. Where two want the same, enabled workflows go before disabled
+// ones, and then the smaller id wins.
+func newRoutes(ws []*workflow.Workflow) *routes {
+	r := &routes{taken: map[ownerKey]string{}}
+	ws = slices.Clone(ws)
+	slices.SortFunc(ws, func(a, b *workflow.Workflow) int {
+		if a.Enabled != b.Enabled {
+			if a.Enabled {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	for _, w := range ws {
+		for _, t := range w.Triggers {
+			if t.Kind == engine.TriggerWebhook {
+				r.add(w, t)
+			}
+		}
+	}
+	return r
+}
+
+func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger) {
+	h := &hook{workflow: w, trigger: t, webhook: t.Webhook, limit: defaultBody}
+	if w.BodyLimit > 0 {
+		h.limit = min(w.BodyLimit, maxBody)
+	}
+	if v := t.Webhook.Verify; v != nil {
+		var err error
+		if h.verifier, err = newVerifier(v); err != nil {
+			h.verifier, h.unverifiable = nil, err.Error()
+		}
+	}
+	at := &r.root
+	for part := range strings.SplitSeq(t.Webhook.Path, "/") {
+		if len(part) > 2 && part[0] == '{' && part[len(part)-1] == '}' {
+			h.params = append(h.params, part[1:len(part)-1])
+			if at.param == nil {
+				at.param = &segment{}
+			}
+			at = at.param
+			continue
+		}
+		if at.static[part] == nil {
+			if at.static == nil {
+				at.static = map[string]*segment{}
+			}
+			at.static[part] = &segment{}
+		}
+		at = at.static[part]
+	}
+	methods := t.Webhook.Methods
+	if len(methods) == 0 {
+		methods = []string{"POST"}
+	}
+	for _, m := range methods {
+		if other := at.hooks[m]; other != nil {
+			if !other.workflow.Enabled {
+				continue // enabling this workflow would give it the path
+			}
+			r.taken[ownerKey{w.ID, t.ID}] = fmt.Sprintf("%s /hooks/%s belongs to workflow %s", m, t.Webhook.Path, other.workflow.ID)
+			continue
+		}
+		if at.hooks == nil {
+			at.hooks = map[string]*hook{}
+		}
+		at.hooks[m] = h
+	}
+}
+
+// maxSegments bounds the path of a call; longer ones are unknown.
+const maxSegments = 64
+
+// match is what a path leads to.
+type match struct {
+	end    *segment // has the hooks by method
+	params []string // values of the {param} segments, decoded
+}
+
+// find looks up the path of a call below /hooks/, still escaped. A fixed segment goes before a {param}.
+func (r *routes) find(escaped string) (match, bool) {
+	if strings.Count(escaped, "/") >= maxSegments {
+		return match{}, false
+	}
+	var buf [8]string
+	parts := buf[:0]
+	for part := range strings.SplitSeq(escaped, "/") {
+		if strings.IndexByte(part, '%') >= 0 {
+			decoded, err := url.PathUnescape(part)
+			if err != nil {
+				return match{}, false
+			}
+			part = decoded
+		}
+		parts = append(parts, part)
+	}
+	var m match
+	m.end = r.root.find(parts, &m.params)
+	return m, m.end != nil
+}
+
+// find visits each segment of the table at most once, for each is reached by one path only.
+func (s *segment) find(parts []string, params *[]string) *segment {
+	if len(parts) == 0 {
+		if len(s.hooks) == 0 {
+			return nil
+		}
+		return s
+	}
+	if next := s.static[parts[0]]; next != nil {
+		if end := next.find(parts[1:], params); end != nil {
+			return end
+		}
+	}
+	if s.param != nil && parts[0] != "" {
+		n := len(*params)
+		*params = append(*params, parts[0])
+		if end := s.param.find(parts[1:], params); end != nil {
+			return end
+		}
+		*params = (*params)[:n]
+	}
+	return nil
+}
+
+// allow is the value of the Allow header.
+func (s *segment) allow() string {
+	methods := make([]string, 0, len(s.hooks))
+	for m := range s.hooks {
+		methods = append(methods, m)
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}

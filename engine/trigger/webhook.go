@@ -1,0 +1,546 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors/signature"
+	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/expression"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+const (
+	defaultBody = 1 << 20  // bytes
+	maxBody     = 25 << 20 // the highest limit that a workflow can set
+	// bodyCost is how much memory a byte of a body can cost while it is decoded: a map for each `{"a":1},`.
+	// heldCost is what it costs on average until the event is stored.
+	bodyCost, heldCost = 48, 8
+	memoryBudget       = 256 << 20
+	firstRead          = 16 << 10 // bytes, of a body whose length is not known
+
+	readTimeout   = 20 * time.Second // of a body
+	acceptTimeout = 20 * time.Second
+	waitTimeout   = 30 * time.Second // of a caller that waits for an answer of the run
+	recordTimeout = 2 * time.Second
+	maxRecording  = 64 // refusals that are being stored; more of them leave no trace
+
+	// hopHeader counts how often one call has led to another through Bellhop; maxHops ends a loop.
+	hopHeader = "Bellhop-Hop"
+	maxHops   = 10
+)
+
+const redacted = "[redacted]"
+
+// call is one inbound call on its way to becoming an event.
+type call struct {
+	set    *Set
+	hook   *hook
+	r      *http.Request
+	at     time.Time
+	raw    []byte
+	params map[string]any
+	held   int64 // of the memory budget
+}
+
+// ServeHTTP serves everything below /hooks/. An event is durable before it is answered.
+func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		writeProblem(w, &refusal{status: http.StatusServiceUnavailable, detail: "the server is shutting down", retryAfter: 5, hangUp: true})
+		return
+	}
+	path, below := strings.CutPrefix(r.URL.EscapedPath(), "/hooks/")
+	m, found := s.routes.Load().find(strings.TrimSuffix(path, "/"))
+	if !below || !found {
+		writeProblem(w, &refusal{status: http.StatusNotFound, detail: "there is no hook at this address", hangUp: r.ContentLength != 0})
+		return
+	}
+	h := m.end.hooks[r.Method]
+	if h == nil {
+		allow := m.end.allow()
+		first, _, _ := strings.Cut(allow, ",")
+		c := &call{set: s, hook: m.end.hooks[first], r: r, at: time.Now()}
+		c.refuse(w, &refusal{status: http.StatusMethodNotAllowed, allow: allow,
+			detail: "the method " + r.Method + " is not one of: " + allow, hangUp: r.ContentLength != 0})
+		return
+	}
+	c := &call{set: s, hook: h, r: r, at: time.Now(), params: make(map[string]any, len(m.params))}
+	defer c.hold(0)
+	for i, name := range h.params {
+		c.params[name] = m.params[i]
+	}
+	if no := c.serve(w); no != nil {
+		c.refuse(w, no)
+	}
+}
+
+// serve takes the call from the bytes on the wire to the answer, unless it is refused.
+func (c *call) serve(w http.ResponseWriter) *refusal {
+	if no := c.checkHeader(); no != nil {
+		return no
+	}
+	if no := c.read(w); no != nil {
+		return no
+	}
+	request, no := c.verify()
+	if no != nil {
+		return no
+	}
+	body, no := decodeBody(c.r.Header, c.raw)
+	if no != nil {
+		return no
+	}
+	c.hold(int64(len(c.raw)) * heldCost)
+	ev, no := c.event(body)
+	if no != nil {
+		return no
+	}
+	if !c.hook.workflow.Enabled {
+		return c.keep(w, ev)
+	}
+	c.setKey(ev, request)
+	return c.accept(w, ev)
+}
+
+// checkHeader refuses what can be refused before a byte of the body is read.
+func (c *call) checkHeader() *refusal {
+	h := c.r.Header
+	for _, encoding := range h["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return &refusal{status: http.StatusUnsupportedMediaType, detail: "a compressed body is not supported: send it without Content-Encoding", hangUp: true}
+		}
+	}
+	if c.r.ContentLength > c.hook.limit {
+		return c.tooLarge()
+	}
+	if hop := h.Get(hopHeader); hop != "" {
+		if n, err := strconv.Atoi(hop); err != nil || n < 0 || n > maxHops {
+			return &refusal{status: http.StatusLoopDetected, detail: "this call came through Bellhop more than " + strconv.Itoa(maxHops) + " times: its workflows call each other in a circle", hangUp: true}
+		}
+	}
+	return nil
+}
+
+func (c *call) tooLarge() *refusal {
+	return &refusal{status: http.StatusRequestEntityTooLarge, hangUp: true,
+		detail: "the body is larger than " + strconv.FormatInt(c.hook.limit, 10) + " bytes"}
+}
+
+// hold takes cost bytes of the memory budget in place of what the call holds so far.
+func (c *call) hold(cost int64) bool {
+	if !c.set.memory.swap(c.held, cost) {
+		return false
+	}
+	c.held = cost
+	return true
+}
+
+func (c *call) busy() *refusal {
+	return &refusal{status: http.StatusServiceUnavailable, detail: "too many large bodies at the same time", retryAfter: 1, hangUp: true, unrecorded: true}
+}
+
+// read reads the body, once, under a deadline and under the memory budget.
+func (c *call) read(w http.ResponseWriter) *refusal {
+	length := c.r.ContentLength
+	if length == 0 {
+		return nil
+	}
+	size := length
+	if length < 0 {
+		size = min(firstRead, c.hook.limit+1)
+	}
+	if !c.hold(size * bodyCost) {
+		return c.busy()
+	}
+	// The server lifts the deadline once the body is read. A writer without deadlines bounds the call itself.
+	_ = http.NewResponseController(w).SetReadDeadline(c.at.Add(readTimeout))
+	buf := make([]byte, size)
+	if length > 0 {
+		if _, err := io.ReadFull(c.r.Body, buf); err != nil {
+			return c.unreadable(err)
+		}
+		c.raw = buf
+		return nil
+	}
+	n := 0
+	for {
+		got, err := c.r.Body.Read(buf[n:])
+		n += got
+		if int64(n) > c.hook.limit {
+			return c.tooLarge()
+		}
+		if errors.Is(err, io.EOF) {
+			if n > 0 {
+				c.raw = buf[:n:n]
+			}
+			return nil
+		}
+		if err != nil {
+			return c.unreadable(err)
+		}
+		if n == len(buf) {
+			size := min(2*int64(n), c.hook.limit+1)
+			if !c.hold(size * bodyCost) {
+				return c.busy()
+			}
+			buf = append(make([]byte, 0, size), buf...)[:size]
+		}
+	}
+}
+
+func (c *call) unreadable(err error) *refusal {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return c.tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &refusal{status: http.StatusRequestTimeout, detail: "the body did not arrive within " + readTimeout.String(), hangUp: true}
+	}
+	return &refusal{status: http.StatusBadRequest, detail: "the body ended early", hangUp: true}
+}
+
+// verify decides over the raw bytes whether the call is genuine. What is answered does not tell why it is not.
+func (c *call) verify() (signature.Request, *refusal) {
+	if c.hook.webhook.Verify == nil {
+		return signature.Request{}, nil
+	}
+	no := &refusal{status: http.StatusUnauthorized, detail: "the call could not be verified"}
+	if c.hook.verifier == nil {
+		no.reason = c.hook.unverifiable
+		return signature.Request{}, no
+	}
+	no.challenge = c.hook.verifier.Challenge()
+	secrets, err := c.set.secrets(c.hook.webhook.Verify)
+	if err != nil {
+		no.reason = err.Error()
+		return signature.Request{}, no
+	}
+	target := c.r.RequestURI
+	if !strings.HasPrefix(target, "/") {
+		target = c.r.URL.RequestURI()
+	}
+	request := signature.Request{
+		Method: c.r.Method,
+		URL:    strings.TrimSuffix(c.set.PublicURL, "/") + target,
+		Header: c.r.Header,
+		Body:   c.raw,
+		Now:    c.at,
+	}
+	if err := c.hook.verifier.Verify(request, secrets); err != nil {
+		no.reason = err.Error()
+		return signature.Request{}, no
+	}
+	return request, nil
+}
+
+// secrets finds what the sender and we share. It never falls back to none.
+func (s *Set) secrets(v *workflow.Verify) (signature.Secrets, error) {
+	if v.Connection == "" {
+		return signature.Secrets{}, errors.New("verify names no connection, so there is no secret")
+	}
+	if s.Connections == nil {
+		return signature.Secrets{}, errors.New("there are no connections")
+	}
+	c, err := s.Connections(v.Connection)
+	if err != nil {
+		return signature.Secrets{}, err
+	}
+	return signature.SecretsOf(c), nil
+}
+
+// Blocked says why a workflow cannot be enabled, or "": a webhook lacks its secret, its path is another's, or a
+// schedule has no times.
+func (s *Set) Blocked(w *workflow.Workflow) string {
+	for _, t := range w.Triggers {
+		var err error
+		switch t.Kind {
+		case engine.TriggerWebhook:
+			err = s.unreachable(w, t)
+		case engine.TriggerSchedule:
+			_, err = newClock(t.Schedule)
+		case engine.TriggerPoll:
+			_, err = newClock(&t.Poll.Schedule)
+		}
+		if err != nil {
+			return "trigger " + t.ID + ": " + err.Error()
+		}
+	}
+	return ""
+}
+
+// unreachable says why no call could reach a webhook.
+func (s *Set) unreachable(w *workflow.Workflow, t *workflow.Trigger) error {
+	if taken := s.routes.Load().taken[ownerKey{w.ID, t.ID}]; taken != "" {
+		return errors.New(taken)
+	}
+	v := t.Webhook.Verify
+	if v == nil {
+		return nil
+	}
+	verifier, err := newVerifier(v)
+	if err != nil {
+		return err
+	}
+	secrets, err := s.secrets(v)
+	if err == nil {
+		err = verifier.Ready(secrets)
+	}
+	if err != nil {
+		return fmt.Errorf("connection %q: %w", v.Connection, err)
+	}
+	return nil
+}
+
+func newVerifier(v *workflow.Verify) (*signature.Verifier, error) {
+	return signature.New(signature.Config{
+		Scheme: v.Scheme, Header: v.Header, Algorithm: v.Algorithm, Encoding: v.Encoding, Prefix: v.Prefix,
+		Separator: v.Separator, Signed: v.Signed, TimestampHeader: v.TimestampHeader, TimestampUnit: v.TimestampUnit,
+		IDHeader: v.IDHeader, Tolerance: v.Tolerance, ReplayGuard: v.ReplayGuard,
+	})
+}
+
+// event makes the event of the call.
+func (c *call) event(body content) (*engine.Event, *refusal) {
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "the query is malformed: %v", err)
+	}
+	fields := make(map[string]any, 6)
+	fields["headers"] = c.headers()
+	fields["query"] = flatten(query)
+	fields["params"] = c.params
+	fields["method"] = c.r.Method
+	fields["path"] = strings.TrimPrefix(c.r.URL.Path, "/hooks/")
+	if !body.json {
+		fields["body"] = body.body
+	}
+	ev := &engine.Event{
+		Workflow: c.hook.workflow.ID,
+		Trigger:  c.hook.trigger.ID,
+		Kind:     engine.TriggerWebhook,
+		At:       c.at,
+		Window:   c.hook.webhook.Window,
+		Fields:   fields,
+		Raw:      c.raw,
+		Delivery: c.delivery(engine.DeliveryAccepted, http.StatusAccepted),
+	}
+	if body.json {
+		ev.Body = body.body
+	}
+	if body.duplicates {
+		ev.Delivery.Reason = "The body repeats a key in one object; the last value counts."
+	}
+	return ev, nil
+}
+
+// headers is what expressions see: names in lower case, and neither cookies nor the secret that verified the call.
+func (c *call) headers() map[string]any {
+	secret := ""
+	if v := c.hook.webhook.Verify; v != nil {
+		switch v.Scheme {
+		case "basic", "bearer":
+			secret = "Authorization"
+		case "header":
+			secret = http.CanonicalHeaderKey(v.Header)
+		}
+	}
+	headers := make(map[string]any, len(c.r.Header)+1)
+	headers["host"] = c.r.Host
+	for name, values := range c.r.Header {
+		v := values[0]
+		if len(values) > 1 {
+			v = strings.Join(values, ", ")
+		}
+		if name == secret || name == "Cookie" || name == "Proxy-Authorization" {
+			v = redacted
+		}
+		headers[strings.ToLower(name)] = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	return headers
+}
+
+func flatten(query url.Values) map[string]any {
+	flat := make(map[string]any, len(query))
+	for name, values := range query {
+		name = strings.ToValidUTF8(name, "\uFFFD")
+		if len(values) == 1 {
+			flat[name] = strings.ToValidUTF8(values[0], "\uFFFD")
+			continue
+		}
+		list := make([]any, len(values))
+		for i, v := range values {
+			list[i] = strings.ToValidUTF8(v, "\uFFFD")
+		}
+		flat[name] = list
+	}
+	return flat
+}
+
+// context outlives the caller: a call that has arrived is dealt with even if nobody waits for the answer any more,
+// and also where a caller closes its side of the connection before it reads, which looks the same.
+func (c *call) context() context.Context { return context.WithoutCancel(c.r.Context()) }
+
+// setKey computes the dedupe key. An expression that fails gives none: a second run is the lesser harm than a lost
+// event, and the delivery says so.
+func (c *call) setKey(ev *engine.Event, request signature.Request) {
+	h := c.hook
+	if h.verifier != nil {
+		if ev.Key = h.verifier.ReplayKey(request); ev.Key != "" {
+			return
+		}
+	}
+	if h.webhook.Dedupe == nil {
+		return
+	}
+	root, err := ev.Root(h.workflow.UsesRaw)
+	if err == nil {
+		var key any
+		env := &expression.Env{Roots: map[string]any{"trigger": root, "workflow": workflowRoot(h.workflow)}, Now: c.at}
+		if key, err = h.webhook.Dedupe.Eval(c.context(), env); err == nil {
+			ev.Key = value.Text(key)
+			return
+		}
+	}
+	ev.Delivery.Reason = "The event has no dedupe key: " + err.Error()
+}
+
+// keep stores the event of a disabled workflow.
+func (c *call) keep(w http.ResponseWriter, ev *engine.Event) *refusal {
+	ctx, cancel := context.WithTimeout(c.context(), acceptTimeout)
+	defer cancel()
+	d := c.delivery(engine.DeliveryKept, http.StatusAccepted)
+	d.Reason = "The workflow is disabled."
+	ev.Delivery = nil
+	if err := c.set.Engine.Keep(ctx, *ev, *d); err != nil {
+		return c.failed(ev, err)
+	}
+	writeJSON(w, http.StatusAccepted, []byte(`{"kept":true}`))
+	return nil
+}
+
+// accept makes the event durable and answers as `respond` says.
+func (c *call) accept(w http.ResponseWriter, ev *engine.Event) *refusal {
+	if r := c.hook.webhook.Respond; r != "step" && r != "finished" {
+		ctx, cancel := context.WithTimeout(c.context(), acceptTimeout)
+		defer cancel()
+		id, duplicate, err := c.set.Engine.Accept(ctx, *ev)
+		if err != nil {
+			return c.failed(ev, err)
+		}
+		writeAccepted(w, id, duplicate)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.r.Context(), waitTimeout)
+	defer cancel()
+	reply, err := c.set.Engine.AcceptAndWait(ctx, *ev)
+	switch {
+	case err != nil:
+		return c.failed(ev, err)
+	case reply.Response != nil:
+		writeResponse(w, reply.Response)
+	case reply.Done:
+		writeFinished(w, &reply)
+	default:
+		writeAccepted(w, reply.ID, reply.Duplicate)
+	}
+	return nil
+}
+
+// failed turns an error of the engine into an answer.
+func (c *call) failed(ev *engine.Event, err error) *refusal {
+	var full *engine.FullError
+	var input *engine.InputError
+	switch {
+	case errors.As(err, &full):
+		no := &refusal{status: http.StatusServiceUnavailable, detail: full.Error(), unrecorded: true,
+			retryAfter: max(1, int((full.RetryAfter+time.Second-1)/time.Second))}
+		if full.Workflow != "" {
+			no.status = http.StatusTooManyRequests
+		}
+		return no
+	case errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &refusal{status: http.StatusServiceUnavailable, detail: "the event could not be stored, send it again", retryAfter: 1, unrecorded: true}
+	case errors.Is(err, engine.ErrNotFound):
+		return refuse(http.StatusNotFound, "there is no hook at this address")
+	case errors.As(err, &input):
+		no := refuse(http.StatusBadRequest, "%s", input.Message)
+		no.data, _ = ev.Encode() // kept, so that a person can send it again once the workflow is mended
+		return no
+	}
+	c.set.Log.ErrorContext(c.r.Context(), "an event could not be accepted", "workflow", ev.Workflow, "trigger", ev.Trigger, "err", err)
+	no := refuse(http.StatusInternalServerError, "the event could not be accepted, the log has the details")
+	no.data, _ = ev.Encode()
+	return no
+}
+
+func (c *call) delivery(outcome string, status int) *engine.Delivery {
+	remote := c.r.RemoteAddr
+	if i := strings.LastIndexByte(remote, ':'); i > 0 {
+		remote = strings.Trim(remote[:i], "[]")
+	}
+	size := len(c.raw)
+	if size == 0 && c.r.ContentLength > 0 {
+		size = int(c.r.ContentLength)
+	}
+	return &engine.Delivery{
+		Workflow: c.hook.workflow.ID, Trigger: c.hook.trigger.ID, Outcome: outcome, Status: status, At: c.at,
+		Method: c.r.Method, Path: c.r.URL.Path, Remote: remote, Size: size,
+	}
+}
+
+// refuse stores the call as a delivery, so that its owner sees what went wrong, and answers it.
+func (c *call) refuse(w http.ResponseWriter, no *refusal) {
+	if !no.unrecorded {
+		c.record(no)
+	}
+	writeProblem(w, no)
+}
+
+func (c *call) record(no *refusal) {
+	if c.set.recording.Add(1) > maxRecording {
+		c.set.recording.Add(-1)
+		return
+	}
+	defer c.set.recording.Add(-1)
+	outcome := engine.DeliveryRefused
+	if no.status >= http.StatusInternalServerError {
+		outcome = engine.DeliveryFailed
+	}
+	d := c.delivery(outcome, no.status)
+	d.ID = engine.NewRunID(c.at, &engine.Head{})
+	d.Data = no.data
+	if d.Reason = no.reason; d.Reason == "" {
+		d.Reason = no.detail
+	}
+	ctx, cancel := context.WithTimeout(c.context(), recordTimeout)
+	defer cancel()
+	if err := c.set.Store.Deliveries().Record(ctx, *d); err != nil {
+		c.set.Log.DebugContext(ctx, "a refused call left no trace", "workflow", d.Workflow, "err", err)
+	}
+}
+
+// budget bounds the memory that all bodies under way may cost.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// swap takes cost bytes in place of held. More than there is passes only when nobody else holds any.
+func (b *budget) swap(held, cost int64) bool {
+	used := b.used.Add(cost - held)
+	if cost > held && used > b.limit && used != cost {
+		b.used.Add(held - cost)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,290 @@
+package workflow
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/bellhop-dev/bellhop/engine/expression"
+)
+
+// scope says what an expression may read where it stands.
+type scope struct {
+	*expression.Scope
+	kind  string // of the trigger whose fields it reads; empty: any of the file
+	owner *Step  // the step that it belongs to; nil: none
+}
+
+// Roots that expressions may read, by where they stand.
+var (
+	inStep    = &expression.Scope{Roots: []string{"trigger", "steps", "errors", "workflow", "run"}}
+	inHandler = &expression.Scope{Roots: []string{"trigger", "steps", "errors", "workflow", "run", "error"}}
+	inTrigger = &expression.Scope{Roots: []string{"trigger", "workflow"}}
+	inPoll    = &expression.Scope{Roots: []string{"workflow"}}
+	inItems   = &expression.Scope{Roots: []string{"output", "workflow"}}
+	inItem    = &expression.Scope{Roots: []string{"item", "workflow"}}
+)
+
+// reference is a read of data whose target is checked when the whole file is known.
+type reference struct {
+	expression.Ref
+	node  *yaml.Node // the scalar that holds the expression
+	scope scope
+}
+
+// program compiles a text that is an expression as a whole, such as `if`.
+func (r *reader) program(n *yaml.Node, what string, sc scope) *expression.Program {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.ScalarNode {
+		r.errorf(place(n), "quote an expression that begins with [ or {", "%s is an expression, this is %s", what, describe(n))
+		return nil
+	}
+	src := n.Value
+	if strings.TrimSpace(src) == "" {
+		r.errorf(place(n), "", "%s is an empty expression", what)
+		return nil
+	}
+	if strings.HasPrefix(strings.TrimSpace(src), "${{") {
+		r.errorf(place(n), "write it without ${{ }}", "%s is an expression by itself", what)
+		return nil
+	}
+	p, err := expression.Compile(src, sc.Scope)
+	if err != nil {
+		hint := ""
+		if at := r.comment(n); at.Line > 0 {
+			hint = `YAML ends an unquoted text at " #": put the whole expression in quotes`
+		}
+		r.misread(n, what, err, hint)
+		return nil
+	}
+	r.note(n, p.Refs(), sc)
+	return p
+}
+
+// tree compiles a value whose texts may be templates.
+func (r *reader) tree(n *yaml.Node, what string, sc scope) *expression.Tree {
+	t := &expression.Tree{}
+	r.w.places[t] = place(n)
+	switch n.Kind {
+	case yaml.MappingNode:
+		t.IsMap = true
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, val := n.Content[i], n.Content[i+1]
+			if strings.Contains(key.Value, "${{") {
+				r.errorf(place(key), "only values may hold ${{ }}", "a key cannot be made by an expression")
+				continue
+			}
+			field := r.tree(val, key.Value, sc)
+			r.w.keys[field] = place(key)
+			t.Fields = append(t.Fields, expression.Field{Key: key.Value, Value: field})
+		}
+	case yaml.SequenceNode:
+		t.List = make([]*expression.Tree, 0, len(n.Content))
+		for _, c := range n.Content {
+			t.List = append(t.List, r.tree(c, "an entry of "+what, sc))
+		}
+	default:
+		r.leaf(t, n, what, sc)
+	}
+	return t
+}
+
+// foreignTemplate matches the templates of other tools around a name that exists here.
+var foreignTemplate = regexp.MustCompile(`\{\{-?\s*\.?(trigger|steps|errors|error|item|workflow|run)\b`)
+
+// leaf reads a scalar into t.
+func (r *reader) leaf(t *expression.Tree, n *yaml.Node, what string, sc scope) {
+	val, hint, err := scalar(n)
+	if err != nil {
+		r.errorf(place(n), hint, "%v", err)
+		return
+	}
+	t.Literal = val
+	text, ok := val.(string)
+	if !ok {
+		return
+	}
+	if !r.cut(n) {
+		return
+	}
+	if !strings.Contains(text, "${{") {
+		if foreignTemplate.MatchString(text) {
+			r.warnf(place(n), "write ${{ … }}", "{{ }} is not an expression here: the text stays as it is")
+		}
+		return
+	}
+	tpl, err := expression.CompileTemplate(text, sc.Scope)
+	if err != nil {
+		r.misread(n, what, err, "")
+		return
+	}
+	t.Literal, t.Template = nil, tpl
+	r.note(n, tpl.Refs(), sc)
+}
+
+// misread reports an expression that does not compile, at its place inside the scalar.
+func (r *reader) misread(n *yaml.Node, what string, err error, hint string) {
+	at := place(n)
+	var bad *expression.Error
+	if !errors.As(err, &bad) {
+		r.errorf(at, hint, "%s: %v", what, err)
+		return
+	}
+	if bad.Line > 0 {
+		at = r.locate(n, bad.Line, bad.Column)
+	}
+	if hint == "" {
+		hint = bad.Hint
+	}
+	r.errorf(at, hint, "%s: %s", what, bad.Message)
+}
+
+// note keeps what an expression reads until the whole file is known.
+func (r *reader) note(n *yaml.Node, refs []expression.Ref, sc scope) {
+	for _, ref := range refs {
+		r.references = append(r.references, reference{ref, n, sc})
+	}
+}
+
+// at is the place of a reference in the file. It walks the text before it, so it is asked for only to report.
+func (r *reader) at(ref reference) Position {
+	if ref.Line == 0 || r.full() {
+		return place(ref.node)
+	}
+	return r.locate(ref.node, ref.Line, ref.Column)
+}
+
+// Fields of the roots, by the contract.
+var (
+	triggerFields = map[string][]string{
+		"":         {"id", "kind", "at", "body"}, // of every kind: a person may start any workflow with a body
+		"webhook":  {"headers", "query", "params", "method", "path", "raw"},
+		"schedule": {"time", "previous"},
+		"poll":     {"item", "items"},
+	}
+	rootFields = map[string][]string{
+		"workflow": {"id", "name", "version"},
+		"run":      {"id", "started_at", "url"},
+		"error":    {"step", "message", "status", "run_url"},
+	}
+	errorFields = []string{"message", "status", "attempts"}
+)
+
+// resolve checks every read of data against what the file defines.
+func (r *reader) resolve() {
+	for _, ref := range r.references {
+		if len(ref.Path) < 2 {
+			continue
+		}
+		r.step = ""
+		if ref.scope.owner != nil {
+			r.step = ref.scope.owner.ID
+		}
+		switch root := ref.Path[0]; root {
+		case "steps":
+			r.resolveStep(ref)
+		case "errors":
+			if r.resolveStep(ref) && len(ref.Path) > 2 && !slices.Contains(errorFields, ref.Path[2]) {
+				r.errorf(r.at(ref), known(ref.Path[2], errorFields), "errors.%s has no field %q", ref.Path[1], ref.Path[2])
+			}
+		case "trigger":
+			r.resolveTrigger(ref)
+		default:
+			if fields, ok := rootFields[root]; ok && !slices.Contains(fields, ref.Path[1]) {
+				r.errorf(r.at(ref), known(ref.Path[1], fields), "%s has no field %q", root, ref.Path[1])
+			}
+		}
+	}
+	r.step = ""
+}
+
+func known(word string, words []string) string {
+	if hint := didYouMean(word, words); hint != "" {
+		return hint
+	}
+	return "known here: " + strings.Join(words, ", ")
+}
+
+// resolveStep checks a read of steps.<id> or errors.<id>; it reports whether the step may be read.
+func (r *reader) resolveStep(ref reference) bool {
+	id := ref.Path[1]
+	target, mine := r.named[id], slices.Index(r.all, ref.scope.owner)
+	if target == nil {
+		if r.hidden[id] {
+			return true
+		}
+		if i := slices.IndexFunc(r.all, func(s *Step) bool { return s.ID == id }); i >= 0 {
+			r.errorf(r.at(ref), "give that step the key id", "the step in line %d has no id of its own, so nothing can refer to it", r.all[i].At.Line)
+			return false
+		}
+		var ids []string
+		for _, s := range r.all {
+			if s.Named {
+				ids = append(ids, s.ID)
+			}
+		}
+		hint := didYouMean(id, ids)
+		if hint == "" && len(ids) > 0 {
+			hint = "steps with an id: " + strings.Join(ids[:min(len(ids), 10)], ", ")
+		}
+		r.errorf(r.at(ref), hint, "there is no step %q", id)
+		return false
+	}
+	switch theirs := slices.Index(r.all, target); {
+	case theirs == mine:
+		r.errorf(r.at(ref), "", "the step %q refers to itself: it has no output yet", id)
+		return false
+	case theirs > mine:
+		r.errorf(r.at(ref), "", "the step %q comes later, in line %d: it has no output yet", id, target.At.Line)
+		return false
+	}
+	return true
+}
+
+// resolveTrigger checks a read of trigger.<field>.
+func (r *reader) resolveTrigger(ref reference) {
+	field := ref.Path[1]
+	if field == "raw" {
+		r.w.UsesRaw = true
+	}
+	if slices.Contains(triggerFields[""], field) {
+		return
+	}
+	owner, all := "", slices.Clone(triggerFields[""])
+	for _, kind := range []string{"webhook", "schedule", "poll"} {
+		all = append(all, triggerFields[kind]...)
+		if slices.Contains(triggerFields[kind], field) {
+			owner = kind
+		}
+	}
+	switch {
+	case owner == "":
+		r.errorf(r.at(ref), known(field, all), "trigger has no field %q", field)
+	case ref.scope.kind != "" && ref.scope.kind != owner:
+		r.warnf(r.at(ref), "", "only a %s has trigger.%s: here it is always nothing", owner, field)
+	case ref.scope.kind == "" && !slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool { return t.Kind == owner }) && !r.unread:
+		r.warnf(r.at(ref), "", "only a %s has trigger.%s, and this workflow has none: it is always nothing", owner, field)
+	case field == "params" && len(ref.Path) > 2 && !r.unread && !r.hasParam(ref.Path[2]):
+		r.warnf(r.at(ref), "write {"+ref.Path[2]+"} as a part of the path", "no webhook path of this workflow has the parameter %q", ref.Path[2])
+	case (field == "item" || field == "items") && !r.unread && !r.emits(field):
+		r.warnf(r.at(ref), "emit: each gives trigger.item, emit: batch gives trigger.items",
+			"no poll of this workflow gives trigger.%s: it is always nothing", field)
+	}
+}
+
+func (r *reader) hasParam(name string) bool {
+	return slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool {
+		return t.Webhook != nil && strings.Contains("/"+t.Webhook.Path+"/", "/{"+name+"}/")
+	})
+}
+
+func (r *reader) emits(field string) bool {
+	return slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool {
+		return t.Poll != nil && (t.Poll.Emit == "batch") == (field == "items")
+	})
+}

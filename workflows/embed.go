@@ -1,0 +1,9 @@
+// Package workflows holds the examples that ship with Bellhop, each with its test.
+package workflows
+
+import "embed"
+
+// Files are the examples: <name>.yaml and <name>.test.yaml.
+//
+//go:embed *.yaml demo/*.yaml
+var Files embed.FS
