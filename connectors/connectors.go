@@ -75,6 +75,7 @@ type Call struct {
 	HTTP       *http.Client   // the only way out: it holds the address policy, deadlines and size limits
 	KV         KV             // the durable key/value room of `store`
 	Now        time.Time      // the time of the step, simulated in tests
+	Hops       int            // how many workflows have handed this event on, for the Bellhop-Hop header
 }
 
 // Connection is an account at a system: plain fields and secrets, resolved at the time of the call.

@@ -35,11 +35,22 @@ func (e *Engine) AcceptAll(ctx context.Context, evs []Event, puts []Put) ([]Acce
 		}
 		b.Runs[i] = *r
 	}
-	acc, err := e.Store.Accept(ctx, b)
+	acc, err := e.store(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("accept event: %w", err)
 	}
 	return acc, nil
+}
+
+// store accepts a batch and counts the runs that begin.
+func (e *Engine) store(ctx context.Context, b Batch) ([]Accepted, error) {
+	acc, err := e.Store.Accept(ctx, b)
+	for i := range acc {
+		if !acc[i].Duplicate {
+			e.started.Add(1)
+		}
+	}
+	return acc, err
 }
 
 // newRun turns an event into a run of w; nil: of the current version.
@@ -88,7 +99,7 @@ func (e *Engine) newRun(ctx context.Context, ev *Event, w *workflow.Workflow) (*
 type Response struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers,omitempty"`
-	Body    []byte            `json:"body,omitempty"`
+	Body    string            `json:"body,omitempty"`
 }
 
 // Reply is what AcceptAndWait saw. Response nil and Done false: ctx ended first.
@@ -106,13 +117,13 @@ type waiter struct{ ch chan Reply }
 // AcceptAndWait accepts an event and waits for a respond step, for the end of the run, or for ctx to be done,
 // whichever is first. The event is durable even when ctx ends first; then err is nil.
 func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
-	r, err := e.newRun(ctx, &ev, nil)
+	r, err := e.newRun(context.WithoutCancel(ctx), &ev, nil) // a caller who hangs up has still sent it
 	if err != nil {
 		return Reply{}, fmt.Errorf("accept event: %w", err)
 	}
 	w := &waiter{ch: make(chan Reply, 1)}
 	defer e.await(r.ID, w)()
-	acc, err := e.Store.Accept(context.WithoutCancel(ctx), Batch{Runs: []NewRun{*r}})
+	acc, err := e.store(context.WithoutCancel(ctx), Batch{Runs: []NewRun{*r}})
 	if err != nil {
 		return Reply{}, fmt.Errorf("accept event: %w", err)
 	}
@@ -157,6 +168,9 @@ func (e *Engine) await(id RunID, w *waiter) (stop func()) {
 
 // reply hands an answer to those who wait for this run; the first answer counts.
 func (e *Engine) reply(id RunID, r Reply) {
+	if r.Done {
+		e.finished[r.Status].Add(1)
+	}
 	e.mu.RLock()
 	ws := e.waiting[id]
 	e.mu.RUnlock()
@@ -312,7 +326,7 @@ func (e *Engine) Rerun(ctx context.Context, id RunID, how Rerun) (RunID, error) 
 		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
 	}
 	r.Carry = carry
-	acc, err := e.Store.Accept(ctx, Batch{Runs: []NewRun{*r}})
+	acc, err := e.store(ctx, Batch{Runs: []NewRun{*r}})
 	if err != nil {
 		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
 	}

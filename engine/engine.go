@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
@@ -34,6 +35,9 @@ type Options struct {
 type Engine struct {
 	Options
 	values connectors.KV
+
+	started  atomic.Uint64
+	finished [StatusCanceled + 1]atomic.Uint64 // by status
 
 	mu       sync.RWMutex
 	current  map[string]*workflow.Workflow // by id
@@ -187,6 +191,15 @@ func (e *Engine) Version(ctx context.Context, id, version string) (*workflow.Wor
 }
 
 func (e *Engine) runURL(id RunID) string { return runURL(e.PublicURL, id) }
+
+// Counts returns how many runs were started and, by status, finished since the engine was made.
+func (e *Engine) Counts() (started uint64, finished map[Status]uint64) {
+	finished = make(map[Status]uint64, 4)
+	for _, s := range []Status{StatusSucceeded, StatusFiltered, StatusFailed, StatusCanceled} {
+		finished[s] = e.finished[s].Load()
+	}
+	return e.started.Load(), finished
+}
 
 // runURL is the page of a run.
 func runURL(public string, id RunID) string {

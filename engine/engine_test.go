@@ -346,7 +346,7 @@ steps:
 	if err != nil || reply.Response == nil {
 		t.Fatalf("reply %+v, %v", reply, err)
 	}
-	if r := reply.Response; r.Status != 201 || string(r.Body) != `{"hello":"Ada"}` || r.Headers["X-From"] != "bellhop" {
+	if r := reply.Response; r.Status != 201 || r.Body != `{"hello":"Ada"}` || r.Headers["X-From"] != "bellhop" {
 		t.Errorf("response %+v", r)
 	}
 	close(hold)

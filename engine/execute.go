@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +69,7 @@ type execution struct {
 	deadline time.Time
 	output   any // of the last step that gave one
 	label    string
+	hops     int    // what Bellhop-Hop said of the event
 	trust    func() // ends the time in which the run is tried alone
 
 	mu          sync.Mutex
@@ -124,6 +127,7 @@ func (x *execution) prepare() error {
 	if err != nil {
 		return err
 	}
+	x.hops = hopsOf(trigger)
 	x.env.Roots = map[string]any{
 		"trigger":  trigger,
 		"steps":    x.roots,
@@ -136,6 +140,19 @@ func (x *execution) prepare() error {
 		},
 	}
 	return nil
+}
+
+// HopHeader counts how many workflows have handed an event on, so that one that calls its own hook comes to an end.
+const HopHeader = "Bellhop-Hop"
+
+func hopsOf(trigger map[string]any) int {
+	headers, _ := trigger["headers"].(map[string]any)
+	text, _ := headers[strings.ToLower(HopHeader)].(string)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // run works through the workflow. nil: the run has ended. errEndClaim: it is parked or released.

@@ -62,11 +62,17 @@ func truncate(s string, n int) string {
 
 // stepLabel names a step for people.
 func stepLabel(s *workflow.Step) string {
-	if s.Name != "" {
+	switch {
+	case s.Name != "":
 		return s.Name
+	case s.Named:
+		return s.ID
 	}
-	if u, ok := s.Do.(*workflow.Use); ok && !s.Named {
-		return u.Connector + "." + u.Action
+	switch do := s.Do.(type) {
+	case *workflow.Use:
+		return do.Connector + "." + do.Action
+	case *workflow.Respond:
+		return "Answered the webhook"
 	}
 	return s.ID
 }

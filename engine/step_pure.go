@@ -74,7 +74,7 @@ func (x *execution) respond(ctx context.Context, s *workflow.Step, r *workflow.R
 		if err != nil {
 			return x.fail(s, 0, 0, fmt.Errorf("body: %w", err), StatusFailed, time.Time{})
 		}
-		resp.Body = []byte(value.Text(v))
+		resp.Body = value.Text(v)
 		if _, typed := resp.Headers["Content-Type"]; !typed {
 			if resp.Headers == nil {
 				resp.Headers = map[string]string{}

@@ -23,6 +23,7 @@ type invocation struct {
 	key        string
 	attempt    int
 	workflowID string
+	hops       int
 }
 
 var defaultRetry = workflow.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute}
@@ -47,7 +48,7 @@ func (x *execution) use(ctx context.Context, s *workflow.Step, u *workflow.Use, 
 			"nobody knows whether it happened. Look at the other side, then run again from this step or from the one behind it"),
 			StatusUnknown, time.Time{})
 	}
-	call := &invocation{step: s, use: u, action: action, input: input, workflowID: x.w.ID, key: IdempotencyKey(x.claim.Run, s.ID)}
+	call := &invocation{step: s, use: u, action: action, input: input, workflowID: x.w.ID, key: IdempotencyKey(x.claim.Run, s.ID), hops: x.hops + 1}
 	for {
 		if st != nil && !st.retryAt.IsZero() {
 			if end, err := x.waitRetry(ctx, st.retryAt); end != nil || err != nil {
@@ -292,7 +293,7 @@ func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out a
 			out, err = nil, connectors.Permanent(fmt.Errorf("%s.%s failed inside Bellhop; the log has the details", c.use.Connector, c.use.Action))
 		}
 	}()
-	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now()}
+	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops}
 	if c.use.Connection != "" {
 		if call.Connection, err = e.Connections(c.use.Connection); err != nil {
 			return nil, connectors.Permanent(fmt.Errorf("connection %s: %w", c.use.Connection, err))

@@ -28,6 +28,8 @@ type live struct {
 	mu    sync.Mutex
 	files []folder.File
 	told  map[string]string // by path: what the log says of the file
+	// blocked is by id what keeps an enabled workflow from starting, as the log says it.
+	blocked map[string]string
 }
 
 // Files are the workflow files as they were last read, by id.
@@ -106,6 +108,9 @@ func (l *live) Watch(ctx context.Context) error {
 	return l.folder.Watch(ctx, func() {
 		for {
 			err := l.Reload(ctx)
+			if err == nil {
+				l.tellBlocked()
+			}
 			if err == nil || ctx.Err() != nil {
 				return
 			}
@@ -134,6 +139,24 @@ func (l *live) tell(file *folder.File, state string) {
 		return
 	}
 	tellProblems(l.log.With("workflow", file.ID), file.Problems, state)
+}
+
+// tellBlocked logs which workflows are enabled and yet start nothing, such as for a missing secret. To know that,
+// secrets are fetched, which may take a while, so it comes after everything is live.
+func (l *live) tellBlocked() {
+	for _, w := range l.engine.Workflows() {
+		if !w.Enabled {
+			continue
+		}
+		reason := l.triggers.Blocked(w)
+		l.mu.Lock()
+		news := l.blocked[w.ID] != reason
+		l.blocked[w.ID] = reason
+		l.mu.Unlock()
+		if news && reason != "" {
+			l.log.Warn("the workflow is enabled, but starts nothing", "workflow", w.ID, "reason", reason)
+		}
+	}
 }
 
 func (l *live) tellSettings() {

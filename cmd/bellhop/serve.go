@@ -140,7 +140,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	}
 	eng.Store(e)
 	triggers := trigger.New(trigger.Options{Engine: e, Store: store, Connections: connections.Connection, PublicURL: publicURL, Log: log})
-	l := &live{folder: f, engine: e, triggers: triggers, connect: connections.Declare, log: log, told: map[string]string{}}
+	l := &live{folder: f, engine: e, triggers: triggers, connect: connections.Declare, log: log, told: map[string]string{}, blocked: map[string]string{}}
 	if err := l.Reload(ctx); err != nil {
 		return cannotStart("%w", err)
 	}

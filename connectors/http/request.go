@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,9 @@ func newRequest(c *connectors.Call) (*request, error) {
 	}
 	if !safe(c.Input) && c.Key != "" && r.header.Get("Idempotency-Key") == "" {
 		r.header.Set("Idempotency-Key", c.Key)
+	}
+	if c.Hops > 0 {
+		r.header.Set("Bellhop-Hop", strconv.Itoa(c.Hops))
 	}
 	return r, nil
 }

@@ -48,8 +48,10 @@ func DecodeCSV(src []byte, separator rune) ([]any, error) {
 		}
 		if len(record) > len(columns) {
 			line, column := r.FieldPos(len(columns))
-			return nil, &SyntaxError{Format: "CSV", Line: line, Column: column,
-				Message: fmt.Sprintf("%d cells, but the first line names %d columns", len(record), len(columns))}
+			return nil, &SyntaxError{
+				Format: "CSV", Line: line, Column: column,
+				Message: fmt.Sprintf("%d cells, but the first line names %d columns", len(record), len(columns)),
+			}
 		}
 		row := make(map[string]any, len(record))
 		for i, cell := range record {

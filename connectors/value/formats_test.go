@@ -73,8 +73,10 @@ func TestAppendXML(t *testing.T) {
 		v    any
 		want string
 	}{
-		{map[string]any{"Response": map[string]any{"Message": "Hi <Ada> & \"co\"", "Dial": []any{"1", 2}}},
-			`<Response><Dial>1</Dial><Dial>2</Dial><Message>Hi &lt;Ada&gt; &amp; "co"</Message></Response>`},
+		{
+			map[string]any{"Response": map[string]any{"Message": "Hi <Ada> & \"co\"", "Dial": []any{"1", 2}}},
+			`<Response><Dial>1</Dial><Dial>2</Dial><Message>Hi &lt;Ada&gt; &amp; "co"</Message></Response>`,
+		},
 		{map[string]any{"a": map[string]any{"@x": 1, "@y": "q\"\n", "#text": "t", "b": nil}}, `<a x="1" y="q&quot;&#10;">t<b></b></a>`},
 		{map[string]any{"a": nil}, `<a></a>`},
 		{map[string]any{"a": map[string]any{"b": []any{}}}, `<a></a>`},
@@ -86,9 +88,17 @@ func TestAppendXML(t *testing.T) {
 		}
 	}
 	for _, v := range []any{
-		nil, "text", map[string]any{}, map[string]any{"a": 1, "b": 2}, map[string]any{"a": []any{1}}, map[string]any{"a b": 1},
-		map[string]any{"1a": 1}, map[string]any{"a><b": 1}, map[string]any{"a": map[string]any{"@x y": 1}},
-		map[string]any{"a": map[string]any{"@x": []any{}}}, map[string]any{"a": map[string]any{"b": []any{[]any{1}}}}, map[string]any{"": 1},
+		nil, "text",
+		map[string]any{},
+		map[string]any{"a": 1, "b": 2},
+		map[string]any{"a": []any{1}},
+		map[string]any{"a b": 1},
+		map[string]any{"1a": 1},
+		map[string]any{"a><b": 1},
+		map[string]any{"a": map[string]any{"@x y": 1}},
+		map[string]any{"a": map[string]any{"@x": []any{}}},
+		map[string]any{"a": map[string]any{"b": []any{[]any{1}}}},
+		map[string]any{"": 1},
 	} {
 		if got, err := value.AppendXML([]byte("x"), v); err == nil || string(got) != "x" {
 			t.Errorf("%v: got %s, %v", v, got, err)

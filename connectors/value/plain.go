@@ -123,8 +123,9 @@ func normalizeOther(v reflect.Value, depth int) (any, error) {
 			return nil, nil
 		}
 		return normalize(v.Elem().Interface(), depth+1)
+	default:
+		return nil, fmt.Errorf("a Go %s is not data", v.Type())
 	}
-	return nil, fmt.Errorf("a Go %s is not data", v.Type())
 }
 
 // notPlainText gives the text of the scalars that Normalize turns into text, for which Text must not write quotes.

@@ -119,8 +119,17 @@ func TestEqualAndCompareNumbers(t *testing.T) {
 		}
 	}
 	different := [][2]any{
-		{1, "1"}, {true, 1}, {nil, 0}, {nil, ""}, {"", []any{}}, {[]any{}, map[string]any{}}, {[]any{1}, []any{1, 2}},
-		{map[string]any{"a": nil}, map[string]any{"b": nil}}, {math.NaN(), math.NaN()}, {"a", "A"}, {big, "9223372036854775808"},
+		{1, "1"},
+		{true, 1},
+		{nil, 0},
+		{nil, ""},
+		{"", []any{}},
+		{[]any{}, map[string]any{}},
+		{[]any{1}, []any{1, 2}},
+		{map[string]any{"a": nil}, map[string]any{"b": nil}},
+		{math.NaN(), math.NaN()},
+		{"a", "A"},
+		{big, "9223372036854775808"},
 	}
 	for _, pair := range different {
 		if value.Equal(pair[0], pair[1]) || value.Equal(pair[1], pair[0]) {

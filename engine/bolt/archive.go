@@ -160,12 +160,13 @@ func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
 		}
 		parcels[i].runs = append(parcels[i].runs, r)
 	}
+	size := 0 // of the last pack: the next is much like it
 	for _, p := range parcels {
 		slices.SortFunc(p.runs, func(a, b *run) int { return bytes.Compare(a.id[:], b.id[:]) })
 		for i := 0; i < len(p.runs); i += runsPerPack {
 			var src []byte
 			err := view(s.db, func(tx *bbolt.Tx) error {
-				src = nil
+				src = make([]byte, 0, size+size/8)
 				c := tx.Bucket(bucketJournal).Cursor()
 				for _, r := range p.runs[i:min(i+runsPerPack, len(p.runs))] {
 					src = appendJournal(src, r.id, entriesOf(c, r.id))
@@ -175,6 +176,7 @@ func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
 			if err != nil {
 				return nil, err
 			}
+			size = len(src)
 			p.packs, p.first = append(p.packs, src), append(p.first, i)
 		}
 	}

@@ -29,6 +29,15 @@ func filled(t *testing.T) (dir string) {
 	return dir
 }
 
+// event is an order as JSON, 2 KB.
+func event(i int) []byte {
+	out := []byte(`{"order":`)
+	for n := 0; len(out) < 2000; n++ {
+		out = fmt.Appendf(out, `{"sku":"A-%d","qty":%d,"price":%d.99,"name":"Item %x"},`, i*7+n, n%5, (i*31+n)%997, (i+1)*(n+17)*2654435761)
+	}
+	return out
+}
+
 func closeStore(t testing.TB, s *bolt.Store) {
 	t.Helper()
 	if err := s.Close(context.Background()); err != nil {

@@ -100,10 +100,14 @@ func (s *Store) List(ctx context.Context, q engine.Query) (page engine.Page, err
 		if err != nil {
 			return engine.Page{}, fmt.Errorf("list runs: %w", err)
 		}
-		if !ok {
+		if !ok || ctx.Err() != nil {
 			return page, ctx.Err()
 		}
-		if l.row.ID == last || !matches(&q, &l.row) {
+		if l.row.ID == last {
+			continue
+		}
+		if !matches(&q, &l.row) {
+			last = l.row.ID
 			continue
 		}
 		if len(page.Items) == limit {
@@ -111,7 +115,7 @@ func (s *Store) List(ctx context.Context, q engine.Query) (page engine.Page, err
 			return page, ctx.Err()
 		}
 		if q.Text != "" {
-			if page.Scanned == maxSearchRuns || time.Since(begun) > maxSearchTime || ctx.Err() != nil {
+			if page.Scanned == maxSearchRuns || time.Since(begun) > maxSearchTime {
 				page.Partial, page.Next = true, last.String()
 				return page, nil
 			}

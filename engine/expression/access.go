@@ -256,16 +256,16 @@ func (c *compiler) slice(n *ast.SliceNode) (op, error) {
 			if e == nil {
 				continue
 			}
-			place, ok := whole(e)
+			end, ok := whole(e)
 			if !ok {
 				f := faultf("the ends of [:] must be whole numbers, not %s", kind(e))
 				f.at = s.at
 				return nil, f
 			}
-			if place < 0 {
-				place += length
+			if end < 0 {
+				end += length
 			}
-			ends[i] = min(max(place, 0), length)
+			ends[i] = min(max(end, 0), length)
 		}
 		ends[0] = min(ends[0], ends[1])
 		if list, ok := v.([]any); ok {

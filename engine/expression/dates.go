@@ -11,27 +11,41 @@ import (
 )
 
 var dateFunctions = []Function{
-	{Name: "now", Group: "dates", Signature: "now()", min: 0, max: 0,
+	{
+		Name: "now", Group: "dates", Signature: "now()", min: 0, max: 0,
 		call: func(m *machine, _ *site, _ []any) (any, error) {
 			return m.env.Now.In(m.zone()), nil
 		},
-		Summary: "Gives the date and time at which the step began.", Example: `now()`},
-	{Name: "parse_date", Group: "dates", Signature: "parse_date(value, layout?)", min: 1, max: 2, call: parseDate,
+		Summary: "Gives the date and time at which the step began.", Example: `now()`,
+	},
+	{
+		Name: "parse_date", Group: "dates", Signature: "parse_date(value, layout?)", min: 1, max: 2, call: parseDate,
 		Summary: "Reads a date: text as most systems write it, or as the layout says, or seconds since 1970. Dates compare and subtract as such, and become RFC 3339 text.",
-		Example: `parse_date("2026-03-01 09:30")`, Result: `"2026-03-01T09:30:00Z"`},
-	{Name: "date", Group: "dates", Signature: "date(value, layout?)", min: 1, max: 2, call: parseDate,
-		Summary: "Is another name of parse_date.", Example: `date("01.03.2026", "DD.MM.YYYY") < date("2026-03-02")`, Result: `true`},
-	{Name: "format_date", Group: "dates", Signature: "format_date(value, layout, zone?)", min: 2, max: 3, call: formatDate,
+		Example: `parse_date("2026-03-01 09:30")`, Result: `"2026-03-01T09:30:00Z"`,
+	},
+	{
+		Name: "date", Group: "dates", Signature: "date(value, layout?)", min: 1, max: 2, call: parseDate,
+		Summary: "Is another name of parse_date.", Example: `date("01.03.2026", "DD.MM.YYYY") < date("2026-03-02")`, Result: `true`,
+	},
+	{
+		Name: "format_date", Group: "dates", Signature: "format_date(value, layout, zone?)", min: 2, max: 3, call: formatDate,
 		Summary: `Writes a date: YYYY-MM-DD HH:mm:ss, MMM, MMMM, ddd, dddd, D, h, A, Z, [text], or "iso", "date", "time", "datetime", "unix".`,
-		Example: `format_date("2026-03-01T09:30:00Z", "ddd D MMM YYYY, HH:mm")`, Result: `"Sun 1 Mar 2026, 09:30"`},
-	{Name: "add_duration", Group: "dates", Signature: "add_duration(date, duration)", min: 2, max: 2, call: addDuration,
+		Example: `format_date("2026-03-01T09:30:00Z", "ddd D MMM YYYY, HH:mm")`, Result: `"Sun 1 Mar 2026, 09:30"`,
+	},
+	{
+		Name: "add_duration", Group: "dates", Signature: "add_duration(date, duration)", min: 2, max: 2, call: addDuration,
 		Summary: "Adds a duration such as 2d 3h, 1 month or -30m; days and months follow the calendar.",
-		Example: `add_duration("2026-01-31T10:00:00Z", "1 month 2h")`, Result: `"2026-02-28T12:00:00Z"`},
-	{Name: "duration", Group: "dates", Signature: "duration(text)", min: 1, max: 1, call: duration,
+		Example: `add_duration("2026-01-31T10:00:00Z", "1 month 2h")`, Result: `"2026-02-28T12:00:00Z"`,
+	},
+	{
+		Name: "duration", Group: "dates", Signature: "duration(text)", min: 1, max: 1, call: duration,
 		Summary: "Makes a duration, such as 1h30m, to compare or to add to a date.",
-		Example: `parse_date("2026-03-02") - parse_date("2026-03-01") > duration("12h")`, Result: `true`},
-	{Name: "timezone", Group: "dates", Signature: "timezone(name)", min: 1, max: 1, call: timezone,
-		Summary: "Checks the name of a time zone and gives it back.", Example: `timezone("Europe/Berlin")`, Result: `"Europe/Berlin"`},
+		Example: `parse_date("2026-03-02") - parse_date("2026-03-01") > duration("12h")`, Result: `true`,
+	},
+	{
+		Name: "timezone", Group: "dates", Signature: "timezone(name)", min: 1, max: 1, call: timezone,
+		Summary: "Checks the name of a time zone and gives it back.", Example: `timezone("Europe/Berlin")`, Result: `"Europe/Berlin"`,
+	},
 }
 
 // A date is a time.Time and a duration a time.Duration while an expression is evaluated; its result holds them as

@@ -139,8 +139,10 @@ func (c *compiler) comparison(n *ast.BinaryNode, source string) (*condition, err
 	if err != nil {
 		return nil, err
 	}
-	return &condition{op: n.Operator, source: source, left: left, right: right, test: binaries[n.Operator],
-		site: c.site(n, n.Operator, n.Left, n.Right)}, nil
+	return &condition{
+		op: n.Operator, source: source, left: left, right: right, test: binaries[n.Operator],
+		site: c.site(n, n.Operator, n.Left, n.Right),
+	}, nil
 }
 
 // byteOffset gives the offset in bytes of a character, or -1.

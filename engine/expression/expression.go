@@ -1,5 +1,8 @@
 // Package expression is the only room that knows expr-lang/expr. It compiles expressions and templates under
 // guards, evaluates them on plain data under a time and a memory bound, and explains why a condition did not hold.
+//
+// The grammar is that of expr-lang, read by its parser. The evaluation is our own: it counts its steps and its bytes
+// wherever an expression can make them many, so that nothing runs away, and it knows what a missing field is called.
 package expression
 
 import (

@@ -465,9 +465,11 @@ func TestRefs(t *testing.T) {
 		{`trigger.body.total > 3`, []expression.Ref{{Path: []string{"trigger", "body", "total"}, Line: 1, Column: 1}}},
 		{`steps["a"].b[0].c`, []expression.Ref{{Path: []string{"steps", "a", "b", "0", "c"}, Line: 1, Column: 1}}},
 		{`steps[trigger.id].c`, []expression.Ref{
-			{Path: []string{"steps"}, Line: 1, Column: 1}, {Path: []string{"trigger", "id"}, Line: 1, Column: 7}}},
+			{Path: []string{"steps"}, Line: 1, Column: 1}, {Path: []string{"trigger", "id"}, Line: 1, Column: 7},
+		}},
 		{"map(trigger.items,\n .x + steps.y)", []expression.Ref{
-			{Path: []string{"trigger", "items"}, Line: 1, Column: 5}, {Path: []string{"steps", "y"}, Line: 2, Column: 7}}},
+			{Path: []string{"trigger", "items"}, Line: 1, Column: 5}, {Path: []string{"steps", "y"}, Line: 2, Column: 7},
+		}},
 		{`let x = trigger.a; x.b`, []expression.Ref{{Path: []string{"trigger", "a"}, Line: 1, Column: 9}}},
 		{`trigger?.a?.b`, []expression.Ref{{Path: []string{"trigger", "a", "b"}, Line: 1, Column: 1}}},
 		{`"trigger.a"`, nil},

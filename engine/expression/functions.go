@@ -29,18 +29,17 @@ type Function struct {
 }
 
 // functions is the table by name.
-var functions map[string]*Function
-
-func init() { //nolint:gochecknoinits // the table refers to functions that refer to the table for their hints
-	functions = map[string]*Function{}
+var functions = func() map[string]*Function {
+	table := map[string]*Function{}
 	for _, group := range [][]Function{listFunctions, textFunctions, numberFunctions, dateFunctions, dataFunctions} {
 		for i := range group {
 			f := &group[i]
 			f.loop = loops[f.Name]
-			functions[f.Name] = f
+			table[f.Name] = f
 		}
 	}
-}
+	return table
+}()
 
 // Functions gives every function of the language, by name.
 func Functions() []Function {
@@ -118,7 +117,7 @@ func (s *site) textOf(m *machine, i int, v any) (string, error) {
 		return "", nil
 	case []any, map[string]any:
 		err := s.wrong(i, v, "text")
-		err.(*fault).hint = "to_json(…) makes a text of it"
+		err.hint = "to_json(…) makes a text of it"
 		return "", err
 	}
 	return value.Text(v), nil
@@ -153,12 +152,12 @@ func (s *site) list(m *machine, i int, v any) ([]any, error) {
 		return v, nil
 	case nil:
 		err := s.missing(m, i)
-		err.(*fault).hint = "default(…, []) makes a missing list an empty one"
+		err.hint = "default(…, []) makes a missing list an empty one"
 		return nil, err
 	}
 	err := s.wrong(i, v, "a list")
 	if _, ok := v.(map[string]any); ok {
-		err.(*fault).hint = "values(…) gives the values of an object as a list"
+		err.hint = "values(…) gives the values of an object as a list"
 	}
 	return nil, err
 }
@@ -233,7 +232,7 @@ func textFunction(f func(args []string) (string, error)) func(*machine, *site, [
 	}
 }
 
-// number reads a text as a person writes a number.
+// parseNumber reads a number as a person writes it.
 func parseNumber(text string) (any, error) {
 	text = strings.TrimSpace(text)
 	if n, err := strconv.Atoi(text); err == nil {

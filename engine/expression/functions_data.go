@@ -16,58 +16,96 @@ import (
 )
 
 var dataFunctions = []Function{
-	{Name: "default", Group: "data", Signature: "default(value, otherwise)", min: 2, max: 2, call: otherwise,
-		Summary: "Gives the second value where the first is missing or an empty text.", Example: `default(nil, "none")`, Result: `"none"`},
-	{Name: "type", Group: "data", Signature: "type(value)", min: 1, max: 1, call: typeOf,
-		Summary: `Gives "nil", "bool", "int", "float", "string", "array", "map", "date" or "duration".`, Example: `type([1])`, Result: `"array"`},
-	{Name: "string", Group: "data", Signature: "string(value)", min: 1, max: 1, call: toText,
-		Summary: "Makes a text of a value, as in a template.", Example: `string(12.50)`, Result: `"12.5"`},
-	{Name: "to_json", Group: "data", Signature: "to_json(value)", min: 1, max: 1, call: toJSON,
-		Summary: "Writes a value as JSON.", Example: `to_json({a: [1, "x"]})`, Result: `"{\"a\":[1,\"x\"]}"`},
-	{Name: "toJSON", Group: "data", Signature: "toJSON(value)", min: 1, max: 1, call: toJSON,
-		Summary: "Is another name of to_json.", Example: `toJSON([1, 2])`, Result: `"[1,2]"`},
-	{Name: "parse_json", Group: "data", Signature: "parse_json(text)", min: 1, max: 1, call: parseJSON,
-		Summary: "Reads a text that holds JSON.", Example: `parse_json("{\"a\": 1}").a`, Result: `1`},
-	{Name: "fromJSON", Group: "data", Signature: "fromJSON(text)", min: 1, max: 1, call: parseJSON,
-		Summary: "Is another name of parse_json.", Example: `fromJSON("[1, 2]")`, Result: `[1,2]`},
-	{Name: "to_csv", Group: "data", Signature: "to_csv(list, columns?, separator?)", min: 1, max: 3, call: toCSV,
+	{
+		Name: "default", Group: "data", Signature: "default(value, otherwise)", min: 2, max: 2, call: otherwise,
+		Summary: "Gives the second value where the first is missing or an empty text.", Example: `default(nil, "none")`, Result: `"none"`,
+	},
+	{
+		Name: "type", Group: "data", Signature: "type(value)", min: 1, max: 1, call: typeOf,
+		Summary: `Gives "nil", "bool", "int", "float", "string", "array", "map", "date" or "duration".`, Example: `type([1])`, Result: `"array"`,
+	},
+	{
+		Name: "string", Group: "data", Signature: "string(value)", min: 1, max: 1, call: toText,
+		Summary: "Makes a text of a value, as in a template.", Example: `string(12.50)`, Result: `"12.5"`,
+	},
+	{
+		Name: "to_json", Group: "data", Signature: "to_json(value)", min: 1, max: 1, call: toJSON,
+		Summary: "Writes a value as JSON.", Example: `to_json({a: [1, "x"]})`, Result: `"{\"a\":[1,\"x\"]}"`,
+	},
+	{
+		Name: "toJSON", Group: "data", Signature: "toJSON(value)", min: 1, max: 1, call: toJSON,
+		Summary: "Is another name of to_json.", Example: `toJSON([1, 2])`, Result: `"[1,2]"`,
+	},
+	{
+		Name: "parse_json", Group: "data", Signature: "parse_json(text)", min: 1, max: 1, call: parseJSON,
+		Summary: "Reads a text that holds JSON.", Example: `parse_json("{\"a\": 1}").a`, Result: `1`,
+	},
+	{
+		Name: "fromJSON", Group: "data", Signature: "fromJSON(text)", min: 1, max: 1, call: parseJSON,
+		Summary: "Is another name of parse_json.", Example: `fromJSON("[1, 2]")`, Result: `[1,2]`,
+	},
+	{
+		Name: "to_csv", Group: "data", Signature: "to_csv(list, columns?, separator?)", min: 1, max: 3, call: toCSV,
 		Summary: "Writes a list of objects (below a line with the names of the columns) or of lists as CSV.",
-		Example: `to_csv([{name: "Ada", n: 1}], ["name", "n"])`, Result: `"name,n\nAda,1\n"`},
-	{Name: "parse_csv", Group: "data", Signature: "parse_csv(text, separator?)", min: 1, max: 2, call: parseCSV,
+		Example: `to_csv([{name: "Ada", n: 1}], ["name", "n"])`, Result: `"name,n\nAda,1\n"`,
+	},
+	{
+		Name: "parse_csv", Group: "data", Signature: "parse_csv(text, separator?)", min: 1, max: 2, call: parseCSV,
 		Summary: "Reads CSV whose first line names the fields.",
-		Example: `parse_csv("name,n\nAda,1")`, Result: `[{"n":"1","name":"Ada"}]`},
-	{Name: "to_xml", Group: "data", Signature: "to_xml(object)", min: 1, max: 1, call: toXML,
-		Summary: "Writes an object with one field, the root element, as XML.", Example: `to_xml({a: {"@x": 1, b: 2}})`, Result: `"<a x=\"1\"><b>2</b></a>"`},
-	{Name: "parse_xml", Group: "data", Signature: "parse_xml(text)", min: 1, max: 1, call: parseXML,
+		Example: `parse_csv("name,n\nAda,1")`, Result: `[{"n":"1","name":"Ada"}]`,
+	},
+	{
+		Name: "to_xml", Group: "data", Signature: "to_xml(object)", min: 1, max: 1, call: toXML,
+		Summary: "Writes an object with one field, the root element, as XML.", Example: `to_xml({a: {"@x": 1, b: 2}})`, Result: `"<a x=\"1\"><b>2</b></a>"`,
+	},
+	{
+		Name: "parse_xml", Group: "data", Signature: "parse_xml(text)", min: 1, max: 1, call: parseXML,
 		Summary: "Reads XML: attributes have an @, repeated elements are a list.",
-		Example: `parse_xml("<a x='1'><b>2</b></a>")`, Result: `{"a":{"@x":"1","b":"2"}}`},
-	{Name: "base64", Group: "codes", Signature: "base64(text)", min: 1, max: 1, call: encoder(toBase64),
-		Summary: "Writes a text in base64.", Example: `base64("Ada")`, Result: `"QWRh"`},
-	{Name: "toBase64", Group: "codes", Signature: "toBase64(text)", min: 1, max: 1, call: encoder(toBase64),
-		Summary: "Is another name of base64.", Example: `toBase64("Ada")`, Result: `"QWRh"`},
-	{Name: "base64_decode", Group: "codes", Signature: "base64_decode(text)", min: 1, max: 1, call: encoder(fromBase64),
-		Summary: "Reads a text in base64.", Example: `base64_decode("QWRh")`, Result: `"Ada"`},
-	{Name: "fromBase64", Group: "codes", Signature: "fromBase64(text)", min: 1, max: 1, call: encoder(fromBase64),
-		Summary: "Is another name of base64_decode.", Example: `fromBase64("QWRh")`, Result: `"Ada"`},
-	{Name: "url_encode", Group: "codes", Signature: "url_encode(text or object)", min: 1, max: 1, call: urlEncode,
-		Summary: "Writes a text for use in an address, or an object as a query.", Example: `url_encode("a b&c")`, Result: `"a%20b%26c"`},
-	{Name: "sha256", Group: "codes", Signature: "sha256(text)", min: 1, max: 1,
+		Example: `parse_xml("<a x='1'><b>2</b></a>")`, Result: `{"a":{"@x":"1","b":"2"}}`,
+	},
+	{
+		Name: "base64", Group: "codes", Signature: "base64(text)", min: 1, max: 1, call: encoder(toBase64),
+		Summary: "Writes a text in base64.", Example: `base64("Ada")`, Result: `"QWRh"`,
+	},
+	{
+		Name: "toBase64", Group: "codes", Signature: "toBase64(text)", min: 1, max: 1, call: encoder(toBase64),
+		Summary: "Is another name of base64.", Example: `toBase64("Ada")`, Result: `"QWRh"`,
+	},
+	{
+		Name: "base64_decode", Group: "codes", Signature: "base64_decode(text)", min: 1, max: 1, call: encoder(fromBase64),
+		Summary: "Reads a text in base64.", Example: `base64_decode("QWRh")`, Result: `"Ada"`,
+	},
+	{
+		Name: "fromBase64", Group: "codes", Signature: "fromBase64(text)", min: 1, max: 1, call: encoder(fromBase64),
+		Summary: "Is another name of base64_decode.", Example: `fromBase64("QWRh")`, Result: `"Ada"`,
+	},
+	{
+		Name: "url_encode", Group: "codes", Signature: "url_encode(text or object)", min: 1, max: 1, call: urlEncode,
+		Summary: "Writes a text for use in an address, or an object as a query.", Example: `url_encode("a b&c")`, Result: `"a%20b%26c"`,
+	},
+	{
+		Name: "sha256", Group: "codes", Signature: "sha256(text)", min: 1, max: 1,
 		call: encoder(func(a []string) (string, error) {
 			sum := sha256.Sum256([]byte(a[0]))
 			return hex.EncodeToString(sum[:]), nil
 		}),
 		Summary: "Gives the SHA-256 of a text in hexadecimal.", Example: `sha256("")`,
-		Result: `"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`},
-	{Name: "hmac_sha256", Group: "codes", Signature: "hmac_sha256(text, key)", min: 2, max: 2,
+		Result: `"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`,
+	},
+	{
+		Name: "hmac_sha256", Group: "codes", Signature: "hmac_sha256(text, key)", min: 2, max: 2,
 		call: encoder(func(a []string) (string, error) {
 			mac := hmac.New(sha256.New, []byte(a[1]))
 			mac.Write([]byte(a[0]))
 			return hex.EncodeToString(mac.Sum(nil)), nil
 		}),
 		Summary: "Gives the HMAC with SHA-256 of a text in hexadecimal.", Example: `hmac_sha256("what do ya want for nothing?", "Jefe")`,
-		Result: `"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"`},
-	{Name: "uuid", Group: "codes", Signature: "uuid()", min: 0, max: 0, call: uuid,
-		Summary: "Gives a new identifier; a repeat of the step gets the same.", Example: `uuid()`},
+		Result: `"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"`,
+	},
+	{
+		Name: "uuid", Group: "codes", Signature: "uuid()", min: 0, max: 0, call: uuid,
+		Summary: "Gives a new identifier; a repeat of the step gets the same.", Example: `uuid()`,
+	},
 }
 
 func otherwise(_ *machine, _ *site, args []any) (any, error) {

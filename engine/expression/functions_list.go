@@ -10,75 +10,135 @@ import (
 )
 
 var listFunctions = []Function{
-	{Name: "map", Group: "lists", Signature: "map(list, expression)", min: 2, max: 2,
+	{
+		Name: "map", Group: "lists", Signature: "map(list, expression)", min: 2, max: 2,
 		Summary: "Makes a new list of what the expression gives for each item; # is the item, .name a field of it.",
-		Example: `map([{a: 1}, {a: 2}], .a * 10)`, Result: `[10,20]`},
-	{Name: "filter", Group: "lists", Signature: "filter(list, condition)", min: 2, max: 2,
+		Example: `map([{a: 1}, {a: 2}], .a * 10)`, Result: `[10,20]`,
+	},
+	{
+		Name: "filter", Group: "lists", Signature: "filter(list, condition)", min: 2, max: 2,
 		Summary: "Keeps the items for which the condition is true.",
-		Example: `filter([1, 5, 9], # > 3)`, Result: `[5,9]`},
-	{Name: "all", Group: "lists", Signature: "all(list, condition)", min: 2, max: 2,
-		Summary: "Tells whether the condition is true for every item.", Example: `all([1, 2], # > 0)`, Result: `true`},
-	{Name: "any", Group: "lists", Signature: "any(list, condition)", min: 2, max: 2,
-		Summary: "Tells whether the condition is true for at least one item.", Example: `any([1, 2], # > 1)`, Result: `true`},
-	{Name: "none", Group: "lists", Signature: "none(list, condition)", min: 2, max: 2,
-		Summary: "Tells whether the condition is true for no item.", Example: `none([1, 2], # > 2)`, Result: `true`},
-	{Name: "one", Group: "lists", Signature: "one(list, condition)", min: 2, max: 2,
-		Summary: "Tells whether the condition is true for exactly one item.", Example: `one([1, 2], # > 1)`, Result: `true`},
-	{Name: "count", Group: "lists", Signature: "count(list, condition?)", min: 1, max: 2,
-		Summary: "Counts the items for which the condition is true.", Example: `count([1, 5, 9], # > 3)`, Result: `2`},
-	{Name: "sum", Group: "lists", Signature: "sum(list, expression?)", min: 1, max: 2,
+		Example: `filter([1, 5, 9], # > 3)`, Result: `[5,9]`,
+	},
+	{
+		Name: "all", Group: "lists", Signature: "all(list, condition)", min: 2, max: 2,
+		Summary: "Tells whether the condition is true for every item.", Example: `all([1, 2], # > 0)`, Result: `true`,
+	},
+	{
+		Name: "any", Group: "lists", Signature: "any(list, condition)", min: 2, max: 2,
+		Summary: "Tells whether the condition is true for at least one item.", Example: `any([1, 2], # > 1)`, Result: `true`,
+	},
+	{
+		Name: "none", Group: "lists", Signature: "none(list, condition)", min: 2, max: 2,
+		Summary: "Tells whether the condition is true for no item.", Example: `none([1, 2], # > 2)`, Result: `true`,
+	},
+	{
+		Name: "one", Group: "lists", Signature: "one(list, condition)", min: 2, max: 2,
+		Summary: "Tells whether the condition is true for exactly one item.", Example: `one([1, 2], # > 1)`, Result: `true`,
+	},
+	{
+		Name: "count", Group: "lists", Signature: "count(list, condition?)", min: 1, max: 2,
+		Summary: "Counts the items for which the condition is true.", Example: `count([1, 5, 9], # > 3)`, Result: `2`,
+	},
+	{
+		Name: "sum", Group: "lists", Signature: "sum(list, expression?)", min: 1, max: 2,
 		Summary: "Adds up the items, or what the expression gives for each.",
-		Example: `sum([{price: 2}, {price: 3}], .price)`, Result: `5`},
-	{Name: "find", Group: "lists", Signature: "find(list, condition)", min: 2, max: 2,
-		Summary: "Gives the first item for which the condition is true, or nil.", Example: `find([1, 5, 9], # > 3)`, Result: `5`},
-	{Name: "findIndex", Group: "lists", Signature: "findIndex(list, condition)", min: 2, max: 2,
+		Example: `sum([{price: 2}, {price: 3}], .price)`, Result: `5`,
+	},
+	{
+		Name: "find", Group: "lists", Signature: "find(list, condition)", min: 2, max: 2,
+		Summary: "Gives the first item for which the condition is true, or nil.", Example: `find([1, 5, 9], # > 3)`, Result: `5`,
+	},
+	{
+		Name: "findIndex", Group: "lists", Signature: "findIndex(list, condition)", min: 2, max: 2,
 		Summary: "Gives the place, from 0, of the first item for which the condition is true, or nil.",
-		Example: `findIndex([1, 5, 9], # > 3)`, Result: `1`},
-	{Name: "findLast", Group: "lists", Signature: "findLast(list, condition)", min: 2, max: 2,
-		Summary: "Gives the last item for which the condition is true, or nil.", Example: `findLast([1, 5, 9], # > 3)`, Result: `9`},
-	{Name: "findLastIndex", Group: "lists", Signature: "findLastIndex(list, condition)", min: 2, max: 2,
+		Example: `findIndex([1, 5, 9], # > 3)`, Result: `1`,
+	},
+	{
+		Name: "findLast", Group: "lists", Signature: "findLast(list, condition)", min: 2, max: 2,
+		Summary: "Gives the last item for which the condition is true, or nil.", Example: `findLast([1, 5, 9], # > 3)`, Result: `9`,
+	},
+	{
+		Name: "findLastIndex", Group: "lists", Signature: "findLastIndex(list, condition)", min: 2, max: 2,
 		Summary: "Gives the place, from 0, of the last item for which the condition is true, or nil.",
-		Example: `findLastIndex([1, 5, 9], # > 3)`, Result: `2`},
-	{Name: "groupBy", Group: "lists", Signature: "groupBy(list, expression)", min: 2, max: 2,
+		Example: `findLastIndex([1, 5, 9], # > 3)`, Result: `2`,
+	},
+	{
+		Name: "groupBy", Group: "lists", Signature: "groupBy(list, expression)", min: 2, max: 2,
 		Summary: "Makes an object with one list for each value of the expression.",
-		Example: `groupBy([{k: "a"}, {k: "b"}, {k: "a"}], .k)`, Result: `{"a":[{"k":"a"},{"k":"a"}],"b":[{"k":"b"}]}`},
-	{Name: "sortBy", Group: "lists", Signature: `sortBy(list, expression, "asc" or "desc"?)`, min: 2, max: 3,
+		Example: `groupBy([{k: "a"}, {k: "b"}, {k: "a"}], .k)`, Result: `{"a":[{"k":"a"},{"k":"a"}],"b":[{"k":"b"}]}`,
+	},
+	{
+		Name: "sortBy", Group: "lists", Signature: `sortBy(list, expression, "asc" or "desc"?)`, min: 2, max: 3,
 		Summary: "Sorts the items by what the expression gives for each.",
-		Example: `sortBy([{n: 2}, {n: 1}], .n)`, Result: `[{"n":1},{"n":2}]`},
-	{Name: "reduce", Group: "lists", Signature: "reduce(list, expression, begin?)", min: 2, max: 3,
+		Example: `sortBy([{n: 2}, {n: 1}], .n)`, Result: `[{"n":1},{"n":2}]`,
+	},
+	{
+		Name: "reduce", Group: "lists", Signature: "reduce(list, expression, begin?)", min: 2, max: 3,
 		Summary: "Works through the items one after another; #acc is the result so far.",
-		Example: `reduce([1, 2, 3], #acc * #, 1)`, Result: `6`},
+		Example: `reduce([1, 2, 3], #acc * #, 1)`, Result: `6`,
+	},
 
-	{Name: "len", Group: "lists", Signature: "len(value)", min: 1, max: 1, call: length,
-		Summary: "Counts the items of a list, the fields of an object or the characters of a text.", Example: `len("naïve")`, Result: `5`},
-	{Name: "first", Group: "lists", Signature: "first(list)", min: 1, max: 1, call: end(0),
-		Summary: "Gives the first item, or nil.", Example: `first([1, 2])`, Result: `1`},
-	{Name: "last", Group: "lists", Signature: "last(list)", min: 1, max: 1, call: end(-1),
-		Summary: "Gives the last item, or nil.", Example: `last([1, 2])`, Result: `2`},
-	{Name: "get", Group: "lists", Signature: "get(value, key, otherwise?)", min: 2, max: 3, call: get,
-		Summary: "Gives a field or an item, or else nil or the third value.", Example: `get({a: 1}, "b", 0)`, Result: `0`},
-	{Name: "take", Group: "lists", Signature: "take(list, n)", min: 2, max: 2, call: take,
-		Summary: "Gives the first n items.", Example: `take([1, 2, 3], 2)`, Result: `[1,2]`},
-	{Name: "concat", Group: "lists", Signature: "concat(list, list, …)", min: 1, max: -1, call: concat,
-		Summary: "Makes one list of several.", Example: `concat([1], [2, 3])`, Result: `[1,2,3]`},
-	{Name: "flatten", Group: "lists", Signature: "flatten(list)", min: 1, max: 1, call: flatten,
-		Summary: "Makes one list of a list of lists.", Example: `flatten([1, [2, [3]]])`, Result: `[1,2,3]`},
-	{Name: "reverse", Group: "lists", Signature: "reverse(list)", min: 1, max: 1, call: reverse,
-		Summary: "Turns the order of the items around.", Example: `reverse([1, 2, 3])`, Result: `[3,2,1]`},
-	{Name: "sort", Group: "lists", Signature: `sort(list, "asc" or "desc"?)`, min: 1, max: 2, call: sortList,
-		Summary: "Sorts numbers, texts or dates.", Example: `sort([3, 1, 2], "desc")`, Result: `[3,2,1]`},
-	{Name: "uniq", Group: "lists", Signature: "uniq(list)", min: 1, max: 1, call: uniq,
-		Summary: "Leaves out the items that were there before.", Example: `uniq([1, 2, 1])`, Result: `[1,2]`},
-	{Name: "join", Group: "lists", Signature: "join(list, separator?)", min: 1, max: 2, call: join,
-		Summary: "Makes one text of the items; missing ones are empty.", Example: `join(["a", nil, 3], ", ")`, Result: `"a, , 3"`},
-	{Name: "keys", Group: "lists", Signature: "keys(object)", min: 1, max: 1, call: keys,
-		Summary: "Gives the names of the fields, sorted.", Example: `keys({b: 1, a: 2})`, Result: `["a","b"]`},
-	{Name: "values", Group: "lists", Signature: "values(object)", min: 1, max: 1, call: values,
-		Summary: "Gives the values of the fields, in the order of their names.", Example: `values({b: 1, a: 2})`, Result: `[2,1]`},
-	{Name: "toPairs", Group: "lists", Signature: "toPairs(object)", min: 1, max: 1, call: toPairs,
-		Summary: "Makes a list of [name, value] of an object.", Example: `toPairs({a: 1})`, Result: `[["a",1]]`},
-	{Name: "fromPairs", Group: "lists", Signature: "fromPairs(list)", min: 1, max: 1, call: fromPairs,
-		Summary: "Makes an object of a list of [name, value].", Example: `fromPairs([["a", 1]])`, Result: `{"a":1}`},
+	{
+		Name: "len", Group: "lists", Signature: "len(value)", min: 1, max: 1, call: length,
+		Summary: "Counts the items of a list, the fields of an object or the characters of a text.", Example: `len("naïve")`, Result: `5`,
+	},
+	{
+		Name: "first", Group: "lists", Signature: "first(list)", min: 1, max: 1, call: end(0),
+		Summary: "Gives the first item, or nil.", Example: `first([1, 2])`, Result: `1`,
+	},
+	{
+		Name: "last", Group: "lists", Signature: "last(list)", min: 1, max: 1, call: end(-1),
+		Summary: "Gives the last item, or nil.", Example: `last([1, 2])`, Result: `2`,
+	},
+	{
+		Name: "get", Group: "lists", Signature: "get(value, key, otherwise?)", min: 2, max: 3, call: get,
+		Summary: "Gives a field or an item, or else nil or the third value.", Example: `get({a: 1}, "b", 0)`, Result: `0`,
+	},
+	{
+		Name: "take", Group: "lists", Signature: "take(list, n)", min: 2, max: 2, call: take,
+		Summary: "Gives the first n items.", Example: `take([1, 2, 3], 2)`, Result: `[1,2]`,
+	},
+	{
+		Name: "concat", Group: "lists", Signature: "concat(list, list, …)", min: 1, max: -1, call: concat,
+		Summary: "Makes one list of several.", Example: `concat([1], [2, 3])`, Result: `[1,2,3]`,
+	},
+	{
+		Name: "flatten", Group: "lists", Signature: "flatten(list)", min: 1, max: 1, call: flatten,
+		Summary: "Makes one list of a list of lists.", Example: `flatten([1, [2, [3]]])`, Result: `[1,2,3]`,
+	},
+	{
+		Name: "reverse", Group: "lists", Signature: "reverse(list)", min: 1, max: 1, call: reverse,
+		Summary: "Turns the order of the items around.", Example: `reverse([1, 2, 3])`, Result: `[3,2,1]`,
+	},
+	{
+		Name: "sort", Group: "lists", Signature: `sort(list, "asc" or "desc"?)`, min: 1, max: 2, call: sortList,
+		Summary: "Sorts numbers, texts or dates.", Example: `sort([3, 1, 2], "desc")`, Result: `[3,2,1]`,
+	},
+	{
+		Name: "uniq", Group: "lists", Signature: "uniq(list)", min: 1, max: 1, call: uniq,
+		Summary: "Leaves out the items that were there before.", Example: `uniq([1, 2, 1])`, Result: `[1,2]`,
+	},
+	{
+		Name: "join", Group: "lists", Signature: "join(list, separator?)", min: 1, max: 2, call: join,
+		Summary: "Makes one text of the items; missing ones are empty.", Example: `join(["a", nil, 3], ", ")`, Result: `"a, , 3"`,
+	},
+	{
+		Name: "keys", Group: "lists", Signature: "keys(object)", min: 1, max: 1, call: keys,
+		Summary: "Gives the names of the fields, sorted.", Example: `keys({b: 1, a: 2})`, Result: `["a","b"]`,
+	},
+	{
+		Name: "values", Group: "lists", Signature: "values(object)", min: 1, max: 1, call: values,
+		Summary: "Gives the values of the fields, in the order of their names.", Example: `values({b: 1, a: 2})`, Result: `[2,1]`,
+	},
+	{
+		Name: "toPairs", Group: "lists", Signature: "toPairs(object)", min: 1, max: 1, call: toPairs,
+		Summary: "Makes a list of [name, value] of an object.", Example: `toPairs({a: 1})`, Result: `[["a",1]]`,
+	},
+	{
+		Name: "fromPairs", Group: "lists", Signature: "fromPairs(list)", min: 1, max: 1, call: fromPairs,
+		Summary: "Makes an object of a list of [name, value].", Example: `fromPairs([["a", 1]])`, Result: `{"a":1}`,
+	},
 }
 
 func length(m *machine, s *site, args []any) (any, error) {
@@ -218,8 +278,10 @@ func sortList(m *machine, s *site, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	sorting := &sorter{m: m, items: items, keys: keys, descending: descending,
-		site: &site{at: s.at, name: "sort", args: []string{"an item", "another item"}}}
+	sorting := &sorter{
+		m: m, items: items, keys: keys, descending: descending,
+		site: &site{at: s.at, name: "sort", args: []string{"an item", "another item"}},
+	}
 	return sorting.sort()
 }
 

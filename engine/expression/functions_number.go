@@ -8,50 +8,88 @@ import (
 )
 
 var numberFunctions = []Function{
-	{Name: "round", Group: "numbers", Signature: "round(number, digits?)", min: 1, max: 2, call: round,
+	{
+		Name: "round", Group: "numbers", Signature: "round(number, digits?)", min: 1, max: 2, call: round,
 		Summary: "Rounds to a whole number, or to so many digits after the point; halves go away from 0.",
-		Example: `round(12.345, 2)`, Result: `12.35`},
-	{Name: "ceil", Group: "numbers", Signature: "ceil(number)", min: 1, max: 1, call: toWhole(math.Ceil),
-		Summary: "Rounds up to a whole number.", Example: `ceil(1.2)`, Result: `2`},
-	{Name: "floor", Group: "numbers", Signature: "floor(number)", min: 1, max: 1, call: toWhole(math.Floor),
-		Summary: "Rounds down to a whole number.", Example: `floor(1.8)`, Result: `1`},
-	{Name: "abs", Group: "numbers", Signature: "abs(number)", min: 1, max: 1, call: abs,
-		Summary: "Gives a number without its sign.", Example: `abs(-3)`, Result: `3`},
-	{Name: "min", Group: "numbers", Signature: "min(number, number, …) or min(list)", min: 1, max: -1, call: extreme(-1),
-		Summary: "Gives the smallest number.", Example: `min(3, 1, 2)`, Result: `1`},
-	{Name: "max", Group: "numbers", Signature: "max(number, number, …) or max(list)", min: 1, max: -1, call: extreme(1),
-		Summary: "Gives the largest number.", Example: `max([3, 1, 2])`, Result: `3`},
-	{Name: "mean", Group: "numbers", Signature: "mean(list)", min: 1, max: -1, call: mean,
-		Summary: "Gives the average, 0 of an empty list.", Example: `mean([1, 2, 6])`, Result: `3`},
-	{Name: "median", Group: "numbers", Signature: "median(list)", min: 1, max: -1, call: median,
-		Summary: "Gives the number in the middle, 0 of an empty list.", Example: `median([1, 9, 2])`, Result: `2`},
-	{Name: "int", Group: "numbers", Signature: "int(value)", min: 1, max: 1, call: toInt,
-		Summary: "Makes a whole number of a number or a text; a fraction is cut off.", Example: `int("42")`, Result: `42`},
-	{Name: "float", Group: "numbers", Signature: "float(value)", min: 1, max: 1, call: toNumber,
-		Summary: "Makes a number of a text.", Example: `float("12.5") * 2`, Result: `25`},
-	{Name: "money", Group: "numbers", Signature: "money(amount, currency?)", min: 1, max: 2, call: money,
-		Summary: "Writes an amount with the digits that its currency has.", Example: `money(1290.5, "EUR")`, Result: `"€1,290.50"`},
-	{Name: "bitand", Group: "numbers", Signature: "bitand(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a & b }),
-		Summary: "Gives the bits that are in both numbers.", Example: `bitand(6, 3)`, Result: `2`},
-	{Name: "bitor", Group: "numbers", Signature: "bitor(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a | b }),
-		Summary: "Gives the bits that are in one of the numbers or in both.", Example: `bitor(6, 3)`, Result: `7`},
-	{Name: "bitxor", Group: "numbers", Signature: "bitxor(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a ^ b }),
-		Summary: "Gives the bits that are in exactly one of the numbers.", Example: `bitxor(6, 3)`, Result: `5`},
-	{Name: "bitnand", Group: "numbers", Signature: "bitnand(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a &^ b }),
-		Summary: "Gives the bits of a that are not in b.", Example: `bitnand(6, 3)`, Result: `4`},
-	{Name: "bitnot", Group: "numbers", Signature: "bitnot(a)", min: 1, max: 1,
+		Example: `round(12.345, 2)`, Result: `12.35`,
+	},
+	{
+		Name: "ceil", Group: "numbers", Signature: "ceil(number)", min: 1, max: 1, call: toWhole(math.Ceil),
+		Summary: "Rounds up to a whole number.", Example: `ceil(1.2)`, Result: `2`,
+	},
+	{
+		Name: "floor", Group: "numbers", Signature: "floor(number)", min: 1, max: 1, call: toWhole(math.Floor),
+		Summary: "Rounds down to a whole number.", Example: `floor(1.8)`, Result: `1`,
+	},
+	{
+		Name: "abs", Group: "numbers", Signature: "abs(number)", min: 1, max: 1, call: abs,
+		Summary: "Gives a number without its sign.", Example: `abs(-3)`, Result: `3`,
+	},
+	{
+		Name: "min", Group: "numbers", Signature: "min(number, number, …) or min(list)", min: 1, max: -1, call: extreme(-1),
+		Summary: "Gives the smallest number.", Example: `min(3, 1, 2)`, Result: `1`,
+	},
+	{
+		Name: "max", Group: "numbers", Signature: "max(number, number, …) or max(list)", min: 1, max: -1, call: extreme(1),
+		Summary: "Gives the largest number.", Example: `max([3, 1, 2])`, Result: `3`,
+	},
+	{
+		Name: "mean", Group: "numbers", Signature: "mean(list)", min: 1, max: -1, call: mean,
+		Summary: "Gives the average, 0 of an empty list.", Example: `mean([1, 2, 6])`, Result: `3`,
+	},
+	{
+		Name: "median", Group: "numbers", Signature: "median(list)", min: 1, max: -1, call: median,
+		Summary: "Gives the number in the middle, 0 of an empty list.", Example: `median([1, 9, 2])`, Result: `2`,
+	},
+	{
+		Name: "int", Group: "numbers", Signature: "int(value)", min: 1, max: 1, call: toInt,
+		Summary: "Makes a whole number of a number or a text; a fraction is cut off.", Example: `int("42")`, Result: `42`,
+	},
+	{
+		Name: "float", Group: "numbers", Signature: "float(value)", min: 1, max: 1, call: toNumber,
+		Summary: "Makes a number of a text.", Example: `float("12.5") * 2`, Result: `25`,
+	},
+	{
+		Name: "money", Group: "numbers", Signature: "money(amount, currency?)", min: 1, max: 2, call: money,
+		Summary: "Writes an amount with the digits that its currency has.", Example: `money(1290.5, "EUR")`, Result: `"€1,290.50"`,
+	},
+	{
+		Name: "bitand", Group: "numbers", Signature: "bitand(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a & b }),
+		Summary: "Gives the bits that are in both numbers.", Example: `bitand(6, 3)`, Result: `2`,
+	},
+	{
+		Name: "bitor", Group: "numbers", Signature: "bitor(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a | b }),
+		Summary: "Gives the bits that are in one of the numbers or in both.", Example: `bitor(6, 3)`, Result: `7`,
+	},
+	{
+		Name: "bitxor", Group: "numbers", Signature: "bitxor(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a ^ b }),
+		Summary: "Gives the bits that are in exactly one of the numbers.", Example: `bitxor(6, 3)`, Result: `5`,
+	},
+	{
+		Name: "bitnand", Group: "numbers", Signature: "bitnand(a, b)", min: 2, max: 2, call: bits(func(a, b int) int { return a &^ b }),
+		Summary: "Gives the bits of a that are not in b.", Example: `bitnand(6, 3)`, Result: `4`,
+	},
+	{
+		Name: "bitnot", Group: "numbers", Signature: "bitnot(a)", min: 1, max: 1,
 		call: func(m *machine, s *site, args []any) (any, error) {
 			n, err := s.integer(m, 0, args[0])
 			return ^n, err
 		},
-		Summary: "Turns every bit around.", Example: `bitnot(6)`, Result: `-7`},
-	{Name: "bitshl", Group: "numbers", Signature: "bitshl(a, n)", min: 2, max: 2, call: bits(func(a, n int) int { return a << (uint(n) & 63) }),
-		Summary: "Moves the bits n places (0 to 63) to the left.", Example: `bitshl(3, 2)`, Result: `12`},
-	{Name: "bitshr", Group: "numbers", Signature: "bitshr(a, n)", min: 2, max: 2, call: bits(func(a, n int) int { return a >> (uint(n) & 63) }),
-		Summary: "Moves the bits n places (0 to 63) to the right and keeps the sign.", Example: `bitshr(-8, 2)`, Result: `-2`},
-	{Name: "bitushr", Group: "numbers", Signature: "bitushr(a, n)", min: 2, max: 2,
+		Summary: "Turns every bit around.", Example: `bitnot(6)`, Result: `-7`,
+	},
+	{
+		Name: "bitshl", Group: "numbers", Signature: "bitshl(a, n)", min: 2, max: 2, call: bits(func(a, n int) int { return a << (uint(n) & 63) }),
+		Summary: "Moves the bits n places (0 to 63) to the left.", Example: `bitshl(3, 2)`, Result: `12`,
+	},
+	{
+		Name: "bitshr", Group: "numbers", Signature: "bitshr(a, n)", min: 2, max: 2, call: bits(func(a, n int) int { return a >> (uint(n) & 63) }),
+		Summary: "Moves the bits n places (0 to 63) to the right and keeps the sign.", Example: `bitshr(-8, 2)`, Result: `-2`,
+	},
+	{
+		Name: "bitushr", Group: "numbers", Signature: "bitushr(a, n)", min: 2, max: 2,
 		call:    bits(func(a, n int) int { return int(uint(a) >> (uint(n) & 63)) }),
-		Summary: "Moves the bits n places (0 to 63) to the right and fills with 0.", Example: `bitushr(8, 2)`, Result: `2`},
+		Summary: "Moves the bits n places (0 to 63) to the right and fills with 0.", Example: `bitushr(8, 2)`, Result: `2`,
+	},
 }
 
 // asInt gives a float as an int where nothing is lost.

@@ -10,43 +10,73 @@ import (
 )
 
 var textFunctions = []Function{
-	{Name: "upper", Group: "text", Signature: "upper(text)", min: 1, max: 1,
+	{
+		Name: "upper", Group: "text", Signature: "upper(text)", min: 1, max: 1,
 		call:    textFunction(func(a []string) (string, error) { return strings.ToUpper(a[0]), nil }),
-		Summary: "Writes a text in capitals.", Example: `upper("Ada")`, Result: `"ADA"`},
-	{Name: "lower", Group: "text", Signature: "lower(text)", min: 1, max: 1,
+		Summary: "Writes a text in capitals.", Example: `upper("Ada")`, Result: `"ADA"`,
+	},
+	{
+		Name: "lower", Group: "text", Signature: "lower(text)", min: 1, max: 1,
 		call:    textFunction(func(a []string) (string, error) { return strings.ToLower(a[0]), nil }),
-		Summary: "Writes a text in small letters.", Example: `lower("Ada")`, Result: `"ada"`},
-	{Name: "trim", Group: "text", Signature: "trim(text, characters?)", min: 1, max: 2, call: textFunction(trim),
-		Summary: "Takes white space, or the given characters, off both ends.", Example: `trim("  Ada ")`, Result: `"Ada"`},
-	{Name: "trimPrefix", Group: "text", Signature: "trimPrefix(text, prefix)", min: 2, max: 2,
+		Summary: "Writes a text in small letters.", Example: `lower("Ada")`, Result: `"ada"`,
+	},
+	{
+		Name: "trim", Group: "text", Signature: "trim(text, characters?)", min: 1, max: 2, call: textFunction(trim),
+		Summary: "Takes white space, or the given characters, off both ends.", Example: `trim("  Ada ")`, Result: `"Ada"`,
+	},
+	{
+		Name: "trimPrefix", Group: "text", Signature: "trimPrefix(text, prefix)", min: 2, max: 2,
 		call:    textFunction(func(a []string) (string, error) { return strings.TrimPrefix(a[0], a[1]), nil }),
-		Summary: "Takes a text off the beginning.", Example: `trimPrefix("re: hello", "re: ")`, Result: `"hello"`},
-	{Name: "trimSuffix", Group: "text", Signature: "trimSuffix(text, suffix)", min: 2, max: 2,
+		Summary: "Takes a text off the beginning.", Example: `trimPrefix("re: hello", "re: ")`, Result: `"hello"`,
+	},
+	{
+		Name: "trimSuffix", Group: "text", Signature: "trimSuffix(text, suffix)", min: 2, max: 2,
 		call:    textFunction(func(a []string) (string, error) { return strings.TrimSuffix(a[0], a[1]), nil }),
-		Summary: "Takes a text off the end.", Example: `trimSuffix("a.txt", ".txt")`, Result: `"a"`},
-	{Name: "split", Group: "text", Signature: "split(text, separator, n?)", min: 2, max: 3, call: split(strings.SplitN),
-		Summary: "Makes a list of the parts of a text, n at most.", Example: `split("a,b", ",")`, Result: `["a","b"]`},
-	{Name: "splitAfter", Group: "text", Signature: "splitAfter(text, separator, n?)", min: 2, max: 3, call: split(strings.SplitAfterN),
-		Summary: "Is split that leaves the separators in the parts.", Example: `splitAfter("a,b", ",")`, Result: `["a,","b"]`},
-	{Name: "replace", Group: "text", Signature: "replace(text, old, new)", min: 3, max: 3, call: replace,
-		Summary: "Replaces every occurrence of a text.", Example: `replace("a-b-c", "-", "+")`, Result: `"a+b+c"`},
-	{Name: "repeat", Group: "text", Signature: "repeat(text, n)", min: 2, max: 2, call: repeat,
-		Summary: "Writes a text n times.", Example: `repeat("ab", 3)`, Result: `"ababab"`},
-	{Name: "indexOf", Group: "text", Signature: "indexOf(text, part)", min: 2, max: 2, call: indexOf(strings.Index),
-		Summary: "Gives the place, from 0, of the first occurrence, or -1.", Example: `indexOf("abcb", "b")`, Result: `1`},
-	{Name: "lastIndexOf", Group: "text", Signature: "lastIndexOf(text, part)", min: 2, max: 2, call: indexOf(strings.LastIndex),
-		Summary: "Gives the place, from 0, of the last occurrence, or -1.", Example: `lastIndexOf("abcb", "b")`, Result: `3`},
-	{Name: "hasPrefix", Group: "text", Signature: "hasPrefix(text, prefix)", min: 2, max: 2, call: textTest(strings.HasPrefix),
-		Summary: "Tells whether a text begins with another.", Example: `hasPrefix("order-7", "order-")`, Result: `true`},
-	{Name: "hasSuffix", Group: "text", Signature: "hasSuffix(text, suffix)", min: 2, max: 2, call: textTest(strings.HasSuffix),
-		Summary: "Tells whether a text ends with another.", Example: `hasSuffix("a.pdf", ".pdf")`, Result: `true`},
-	{Name: "slug", Group: "text", Signature: "slug(text)", min: 1, max: 1,
+		Summary: "Takes a text off the end.", Example: `trimSuffix("a.txt", ".txt")`, Result: `"a"`,
+	},
+	{
+		Name: "split", Group: "text", Signature: "split(text, separator, n?)", min: 2, max: 3, call: split(strings.SplitN),
+		Summary: "Makes a list of the parts of a text, n at most.", Example: `split("a,b", ",")`, Result: `["a","b"]`,
+	},
+	{
+		Name: "splitAfter", Group: "text", Signature: "splitAfter(text, separator, n?)", min: 2, max: 3, call: split(strings.SplitAfterN),
+		Summary: "Is split that leaves the separators in the parts.", Example: `splitAfter("a,b", ",")`, Result: `["a,","b"]`,
+	},
+	{
+		Name: "replace", Group: "text", Signature: "replace(text, old, new)", min: 3, max: 3, call: replace,
+		Summary: "Replaces every occurrence of a text.", Example: `replace("a-b-c", "-", "+")`, Result: `"a+b+c"`,
+	},
+	{
+		Name: "repeat", Group: "text", Signature: "repeat(text, n)", min: 2, max: 2, call: repeat,
+		Summary: "Writes a text n times.", Example: `repeat("ab", 3)`, Result: `"ababab"`,
+	},
+	{
+		Name: "indexOf", Group: "text", Signature: "indexOf(text, part)", min: 2, max: 2, call: indexOf(strings.Index),
+		Summary: "Gives the place, from 0, of the first occurrence, or -1.", Example: `indexOf("abcb", "b")`, Result: `1`,
+	},
+	{
+		Name: "lastIndexOf", Group: "text", Signature: "lastIndexOf(text, part)", min: 2, max: 2, call: indexOf(strings.LastIndex),
+		Summary: "Gives the place, from 0, of the last occurrence, or -1.", Example: `lastIndexOf("abcb", "b")`, Result: `3`,
+	},
+	{
+		Name: "hasPrefix", Group: "text", Signature: "hasPrefix(text, prefix)", min: 2, max: 2, call: textTest(strings.HasPrefix),
+		Summary: "Tells whether a text begins with another.", Example: `hasPrefix("order-7", "order-")`, Result: `true`,
+	},
+	{
+		Name: "hasSuffix", Group: "text", Signature: "hasSuffix(text, suffix)", min: 2, max: 2, call: textTest(strings.HasSuffix),
+		Summary: "Tells whether a text ends with another.", Example: `hasSuffix("a.pdf", ".pdf")`, Result: `true`,
+	},
+	{
+		Name: "slug", Group: "text", Signature: "slug(text)", min: 1, max: 1,
 		call:    costly(slug, 4),
-		Summary: "Makes a text fit for an address or a file name.", Example: `slug("Crème brûlée & Co.")`, Result: `"creme-brulee-co"`},
-	{Name: "strip_html", Group: "text", Signature: "strip_html(text)", min: 1, max: 1,
+		Summary: "Makes a text fit for an address or a file name.", Example: `slug("Crème brûlée & Co.")`, Result: `"creme-brulee-co"`,
+	},
+	{
+		Name: "strip_html", Group: "text", Signature: "strip_html(text)", min: 1, max: 1,
 		call:    costly(stripHTML, 1),
 		Summary: "Gives the text of an HTML page or message without its tags.",
-		Example: `strip_html("<p>Hello <b>Ada</b> &amp; co</p><p>Bye</p>")`, Result: `"Hello Ada & co\nBye"`},
+		Example: `strip_html("<p>Hello <b>Ada</b> &amp; co</p><p>Bye</p>")`, Result: `"Hello Ada & co\nBye"`,
+	},
 }
 
 // costly makes a function that costs so many steps for each byte of its text, and makes copies of it on the way.

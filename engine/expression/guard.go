@@ -18,8 +18,10 @@ const (
 // guard refuses what the parser must not see. It knows texts in quotes and comments, and nothing else of the grammar.
 func guard(src string) *fault {
 	if len(src) > MaxSource {
-		return &fault{at: noPlace, message: fmt.Sprintf("the expression is longer than %d bytes", MaxSource),
-			hint: "move a part of it into a `set` step"}
+		return &fault{
+			at: noPlace, message: fmt.Sprintf("the expression is longer than %d bytes", MaxSource),
+			hint: "move a part of it into a `set` step",
+		}
 	}
 	if !utf8.ValidString(src) {
 		return &fault{at: noPlace, message: "the expression is not valid UTF-8"}
@@ -58,8 +60,10 @@ func guard(src string) *fault {
 		}
 		last = r
 		if depth > maxNesting || signs > maxNesting {
-			return &fault{at: at, message: fmt.Sprintf("more than %d brackets or signs inside each other", maxNesting),
-				hint: "split the expression into `set` steps"}
+			return &fault{
+				at: at, message: fmt.Sprintf("more than %d brackets or signs inside each other", maxNesting),
+				hint: "split the expression into `set` steps",
+			}
 		}
 	}
 	if empty {

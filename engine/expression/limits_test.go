@@ -116,7 +116,7 @@ func TestHostileExpressions(t *testing.T) {
 		{name: "repeat", src: `repeat("x", 2000000000)`},
 		{name: "repeat below zero", src: `repeat("x", -1)`},
 		{name: "repeat of nothing", src: `repeat("", 9223372036854775807)`, ok: true},
-		{name: "repeat in a loop", src: `map(1..100, len(repeat("x", 10000000)))`},
+		{name: "repeat in a loop", src: `map(1..100, repeat("x", 10000000) != nil)`},
 		{name: "repeat twice", src: `repeat(repeat("x", 4000), 4000)`},
 		{name: "replace of nothing", src: `replace(item, "", item)`, data: long},
 		{name: "replace", src: `replace(item, "x", "` + strings.Repeat("y", 1000) + `")`, data: long},

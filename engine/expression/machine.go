@@ -86,8 +86,10 @@ func (m *machine) tick(n int) error {
 
 func (m *machine) look() error {
 	if m.steps < 0 {
-		return &fault{at: noPlace, message: "the evaluation takes too long and was stopped",
-			hint: "work on fewer items, or split the work over several steps"}
+		return &fault{
+			at: noPlace, message: "the evaluation takes too long and was stopped",
+			hint: "work on fewer items, or split the work over several steps",
+		}
 	}
 	m.check = m.steps - checkEvery
 	if err := m.ctx.Err(); err != nil {
@@ -98,8 +100,10 @@ func (m *machine) look() error {
 		m.deadline = now.Add(maxTime)
 	}
 	if now.After(m.deadline) {
-		return &fault{at: noPlace, message: fmt.Sprintf("the evaluation took longer than %v and was stopped", maxTime),
-			hint: "work on fewer items, or split the work over several steps"}
+		return &fault{
+			at: noPlace, message: fmt.Sprintf("the evaluation took longer than %v and was stopped", maxTime),
+			hint: "work on fewer items, or split the work over several steps",
+		}
 	}
 	return nil
 }
@@ -107,8 +111,10 @@ func (m *machine) look() error {
 // grow pays for n bytes of memory, and for the time it takes to fill them.
 func (m *machine) grow(n int) error {
 	if n > m.bytes || n < 0 {
-		return &fault{at: noPlace, message: fmt.Sprintf("the evaluation needs more than %d MiB of memory and was stopped", maxBytes>>20),
-			hint: "work on fewer or smaller items"}
+		return &fault{
+			at: noPlace, message: fmt.Sprintf("the evaluation needs more than %d MiB of memory and was stopped", maxBytes>>20),
+			hint: "work on fewer or smaller items",
+		}
 	}
 	m.bytes -= n
 	return m.tick(n >> 8)

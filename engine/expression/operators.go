@@ -47,7 +47,7 @@ func (s *site) arg(i int) string {
 func isWord(s string) bool { return s != "" && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z' || s[0] == '_') }
 
 // missing is the error for argument i being nil.
-func (s *site) missing(m *machine, i int) error {
+func (s *site) missing(m *machine, i int) *fault {
 	f := faultf("%s is missing", s.arg(i))
 	f.at = s.at
 	if s.arg(i) == "nil" {
@@ -64,7 +64,7 @@ func (s *site) missing(m *machine, i int) error {
 }
 
 // wrong is the error for argument i having a type that the operator or function does not take.
-func (s *site) wrong(i int, got any, want string) error {
+func (s *site) wrong(i int, got any, want string) *fault {
 	f := faultf("%s needs %s, but %s is %s", s.name, want, s.arg(i), kind(got))
 	f.at = s.at
 	return f
@@ -227,7 +227,7 @@ func (s *site) number(m *machine, i int, v any) (float64, error) {
 	}
 	err := s.wrong(i, v, "a number")
 	if isText(v) {
-		err.(*fault).hint = "float(…) makes a number of a text"
+		err.hint = "float(…) makes a number of a text"
 	}
 	return 0, err
 }
@@ -313,7 +313,7 @@ func multiply(m *machine, s *site, a, b any) (any, error) {
 			if x == 0 || y == 0 {
 				return 0, nil
 			}
-			if p := x * y; p/y == x && !(x == -1 && y == math.MinInt) && !(y == -1 && x == math.MinInt) {
+			if p := x * y; p/y == x && (x != -1 || y != math.MinInt) && (y != -1 || x != math.MinInt) {
 				return p, nil
 			}
 		}
@@ -451,7 +451,7 @@ func in(m *machine, s *site, a, b any) (any, error) {
 	}
 	err := s.wrong(1, b, "a list or an object on its right")
 	if isText(b) {
-		err.(*fault).hint = `write: text contains "part"`
+		err.hint = `write: text contains "part"`
 	}
 	return nil, err
 }

@@ -53,8 +53,8 @@ func (p *Program) Source() string { return p.source }
 // Refs gives what the expression reads, in the order of its text.
 func (p *Program) Refs() []Ref { return p.refs }
 
-// Eval gives the value of the expression as plain data, which may share lists and objects with the roots: whoever
-// changes it makes a value.Clone first. Mistakes of the expression are an *Error; the error of ctx stays itself.
+// Eval gives the value of the expression as plain data. An expression that only names data, such as trigger.body,
+// gives that data itself: whoever changes it makes a value.Clone first. Mistakes of the expression are an *Error; the error of ctx stays itself.
 func (p *Program) Eval(ctx context.Context, env *Env) (any, error) {
 	m := newMachine(ctx, env)
 	defer m.release()
@@ -101,15 +101,13 @@ func (p *Program) eval(m *machine) (v any, err error) {
 
 func (p *Program) report(err error) error { return report(err, p.source, p.line, p.column) }
 
-// plain gives a computed result as plain data of at most maxOutput bytes. Where it holds no date it is shared, not
-// copied.
+// plain gives a computed result as fresh plain data of at most maxOutput bytes.
 func (m *machine) plain(v any) (any, error) {
 	switch v.(type) {
 	case nil, bool, int, float64:
 		return v, finite(v)
 	}
-	copied, err := m.copy(v, &m.output, 0)
-	return copied, err
+	return m.copy(v, &m.output, 0)
 }
 
 // copy gives fresh plain data of v and takes its size as JSON, about, from left.

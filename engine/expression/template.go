@@ -26,6 +26,12 @@ func CompileTemplate(src string, s *Scope) (*Template, error) {
 	t := &Template{source: src}
 	var literal strings.Builder
 	at := 0
+	line, column, counted := 1, 1, 0
+	place := func(offset int) (int, int) { // offsets only grow, so that the text is counted once
+		line, column = position(src[counted:offset], -1, line, column)
+		counted = offset
+		return line, column
+	}
 	for {
 		i := strings.Index(src[at:], "${{")
 		if i < 0 {
@@ -40,18 +46,20 @@ func CompileTemplate(src string, s *Scope) (*Template, error) {
 			continue
 		}
 		literal.WriteString(src[at:open])
-		line, column := placeOf(src, open)
+		line, column := place(open)
 		length, ok := expressionEnd(src[open+3:])
 		if !ok {
-			return nil, &Error{Line: line, Column: column, Message: "${{ has no closing }}",
-				Hint: "write $${{ for the characters themselves"}
+			return nil, &Error{
+				Line: line, Column: column, Message: "${{ has no closing }}",
+				Hint: "write $${{ for the characters themselves",
+			}
 		}
 		if literal.Len() > 0 {
 			t.parts = append(t.parts, part{text: literal.String()})
 			literal.Reset()
 		}
 		inner := src[open+3 : open+3+length]
-		line, column = placeOf(src, open+3)
+		line, column = place(open + 3)
 		p, err := compileAt(inner, s, line, column)
 		if err != nil {
 			return nil, err
@@ -65,11 +73,6 @@ func CompileTemplate(src string, s *Scope) (*Template, error) {
 	}
 	t.alone = len(t.parts) == 1 && t.parts[0].program != nil
 	return t, nil
-}
-
-// placeOf gives the line and column, from 1, of an offset in bytes.
-func placeOf(src string, offset int) (line, column int) {
-	return position(src[:offset], -1, 1, 1)
 }
 
 // expressionEnd gives the offset of the }} that ends an expression: not one in a text in quotes, and not one that

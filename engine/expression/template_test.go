@@ -235,35 +235,47 @@ func TestExplain(t *testing.T) {
 		want []expression.Comparison
 	}{
 		{`trigger.body.total >= 200`, []expression.Comparison{
-			{Source: "trigger.body.total >= 200", Left: 129, Op: ">=", Right: 200}}},
+			{Source: "trigger.body.total >= 200", Left: 129, Op: ">=", Right: 200},
+		}},
 		{`trigger.body.vip and (trigger.body.total<200) && trigger.body.currency == "USD"`, []expression.Comparison{
 			{Source: "trigger.body.vip", Left: true, Result: true},
 			{Source: "trigger.body.total<200", Left: 129, Op: "<", Right: 200, Result: true},
-			{Source: `trigger.body.currency == "USD"`, Left: "EUR", Op: "==", Right: "USD"}}},
+			{Source: `trigger.body.currency == "USD"`, Left: "EUR", Op: "==", Right: "USD"},
+		}},
 		{`trigger.body.total < 1 and trigger.body.nope > 3`, []expression.Comparison{
-			{Source: "trigger.body.total < 1", Left: 129, Op: "<", Right: 1}}},
+			{Source: "trigger.body.total < 1", Left: 129, Op: "<", Right: 1},
+		}},
 		{`(trigger.body.total < 1 or trigger.body.total > 1000) or trigger.body.nope`, []expression.Comparison{
 			{Source: "trigger.body.total < 1", Left: 129, Op: "<", Right: 1},
 			{Source: "trigger.body.total > 1000", Left: 129, Op: ">", Right: 1000},
-			{Source: "trigger.body.nope"}}},
+			{Source: "trigger.body.nope"},
+		}},
 		{`not (trigger.body.total > 100)`, []expression.Comparison{
-			{Source: "trigger.body.total > 100", Left: 129, Op: ">", Right: 100, Result: true}}},
+			{Source: "trigger.body.total > 100", Left: 129, Op: ">", Right: 100, Result: true},
+		}},
 		{`!trigger.body.vip`, []expression.Comparison{{Source: "trigger.body.vip", Left: true, Result: true}}},
 		{`200 < trigger.body.total < 300`, []expression.Comparison{
-			{Source: "200 < trigger.body.total", Left: 200, Op: "<", Right: 129}}},
+			{Source: "200 < trigger.body.total", Left: 200, Op: "<", Right: 129},
+		}},
 		{`let t = trigger.body.total; t > 200`, []expression.Comparison{{Source: "t > 200", Left: 129, Op: ">", Right: 200}}},
 		{`"vip" in trigger.body.customer.tags`, []expression.Comparison{
-			{Source: `"vip" in trigger.body.customer.tags`, Left: "vip", Op: "in", Right: []any{"vip", "new"}, Result: true}}},
+			{Source: `"vip" in trigger.body.customer.tags`, Left: "vip", Op: "in", Right: []any{"vip", "new"}, Result: true},
+		}},
 		{`trigger.body.currency not contains "E"`, []expression.Comparison{
-			{Source: `trigger.body.currency contains "E"`, Left: "EUR", Op: "contains", Right: "E", Result: true}}},
+			{Source: `trigger.body.currency contains "E"`, Left: "EUR", Op: "contains", Right: "E", Result: true},
+		}},
 		{`trigger.body.currency matches "^U"`, []expression.Comparison{
-			{Source: `trigger.body.currency matches "^U"`, Left: "EUR", Op: "matches", Right: "^U"}}},
+			{Source: `trigger.body.currency matches "^U"`, Left: "EUR", Op: "matches", Right: "^U"},
+		}},
 		{`any(trigger.body.numbers, # > 5)`, []expression.Comparison{{Source: `any(trigger.body.numbers, # > 5)`, Left: false}}},
 		{`trigger.body.nope > 5`, []expression.Comparison{{Source: `trigger.body.nope > 5`, Op: ">", Right: 5}}},
-		{`now() > date("2027-01-01")`, []expression.Comparison{{Source: `now() > date("2027-01-01")`,
-			Left: "2026-03-01T10:00:00+01:00", Op: ">", Right: "2027-01-01T00:00:00+01:00"}}},
+		{`now() > date("2027-01-01")`, []expression.Comparison{{
+			Source: `now() > date("2027-01-01")`,
+			Left:   "2026-03-01T10:00:00+01:00", Op: ">", Right: "2027-01-01T00:00:00+01:00",
+		}}},
 		{`"é" == "e" or (trigger.id == "x")`, []expression.Comparison{
-			{Source: `"é" == "e"`, Left: "é", Op: "==", Right: "e"}, {Source: `trigger.id == "x"`, Left: "order", Op: "==", Right: "x"}}},
+			{Source: `"é" == "e"`, Left: "é", Op: "==", Right: "e"}, {Source: `trigger.id == "x"`, Left: "order", Op: "==", Right: "x"},
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.src, func(t *testing.T) {

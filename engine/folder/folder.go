@@ -70,15 +70,18 @@ func (f *File) Good() bool { return f.Workflow != nil && f.Problems.Err() == nil
 // caller closes the folder.
 func Open(dir string, o Options) (*Folder, error) { return open(dir, workflowsDir, "", o) }
 
-// OpenPath opens the folder that a path belongs to, limited to what lies at that path: the folder itself, a part
-// of its workflows/, or one file. Where there is no workflows/, the workflow files lie beside bellhop.yaml, or, if
-// there is none above either, at the path itself.
+// OpenPath opens the folder that a path belongs to, limited to what lies at that path: the folder itself (it has a
+// bellhop.yaml or workflows/), a part of its workflows/, or one file. At any other path every YAML file is taken for
+// a workflow, with the settings of the folder around it, if there is one.
 func OpenPath(name string, o Options) (*Folder, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, reason(err))
 	}
-	if info.IsDir() && isDir(filepath.Join(name, workflowsDir)) {
+	if filepath.Base(name) == settingsFile {
+		return open(filepath.Dir(name), workflowsDir, "", o)
+	}
+	if isFile(filepath.Join(name, settingsFile)) || isDir(filepath.Join(name, workflowsDir)) {
 		return open(name, workflowsDir, "", o)
 	}
 	abs, err := filepath.Abs(name)

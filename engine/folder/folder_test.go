@@ -172,7 +172,8 @@ func TestOpenPath(t *testing.T) {
 		{"./shop/workflows/billing", []string{"billing/b"}, "shop/workflows/billing/b.yaml", 0},
 		{"shop/workflows/billing/b.yaml", []string{"billing/b"}, "shop/workflows/billing/b.yaml", 0},
 		{"shop/workflows/a.test.yaml", nil, "", 1},
-		{"beside", []string{"bin/workflows/g", "deep/f", "e"}, "beside/bin/workflows/g.yaml", 0},
+		{"shop/bellhop.yaml", []string{"a", "billing/b"}, "shop/workflows/a.yaml", 1},
+		{"beside", nil, "", 0}, // what serve would run: nothing
 		{"beside/e.yaml", []string{"e"}, "beside/e.yaml", 0},
 		{"beside/deep", []string{"deep/f"}, "beside/deep/f.yaml", 0},
 		{"beside/bin", []string{"g"}, "beside/bin/workflows/g.yaml", 0},

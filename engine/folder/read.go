@@ -2,7 +2,9 @@ package folder
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"regexp"
@@ -61,8 +63,18 @@ func (r *reader) document() *yaml.Node {
 		r.at(1, 1, fmt.Sprintf("the file is larger than %d KiB", maxFile>>10), "")
 		return nil
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(r.src, &doc); err != nil {
+	loader, err := yaml.NewLoader(bytes.NewReader(r.src))
+	var doc, next yaml.Node
+	if err == nil {
+		err = loader.Load(&doc)
+	}
+	if err == nil {
+		if err = loader.Load(&next); err == nil {
+			r.problem(&next, "a second document begins here", "bellhop.yaml is one document: remove the line ---")
+			return nil
+		}
+	}
+	if !errors.Is(err, io.EOF) {
 		line, message := yamlError(err)
 		r.at(line, 1, message, "")
 		return nil

@@ -87,6 +87,7 @@ func TestBadSettings(t *testing.T) {
 		{"timezone: UTC\ntimezone: UTC", "2:1: timezone is there twice"},
 		{"a: &x 1\nb: *x", "1:4: anchors and aliases are not allowed"},
 		{"timezone: !!str UTC", "1:11: the tag"},
+		{"timezone: UTC\n---\nlisten: x", ":1: a second document begins here"},
 		{"- a", "1:1: the file is no list of settings"},
 		{"timezone: [", "this is not YAML"},
 		{"timezone: UTC\n\tlisten: x", "this is not YAML"},
@@ -149,4 +150,20 @@ func TestSet(t *testing.T) {
 	if got := folder.Variable("storage.max"); got != "BELLHOP_STORAGE_MAX" {
 		t.Error(got)
 	}
+}
+
+// Whatever the file holds, reading it ends, and every problem has a place inside the file.
+func FuzzParseSettings(f *testing.F) {
+	f.Add("timezone: UTC\nstorage: {max: 2GB, days: 30}\noutbound: {allow: [10.0.0.0/8]}\nconnections: {a: {connector: http, auth: bearer, token: x}}")
+	f.Add("a: &x [*x]\nb: !!binary x\n<<: {c: d}\n? [k]\n: v")
+	f.Add("connections: {a: {connector: [x]}}\n---\nsecond: 1")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, problems := folder.ParseSettings("bellhop.yaml", []byte(text), registry)
+		lines := strings.Count(text, "\n") + 2
+		for _, p := range problems {
+			if p.Line < 0 || p.Line > lines || p.Message == "" {
+				t.Errorf("a problem without a place: %+v", p)
+			}
+		}
+	})
 }

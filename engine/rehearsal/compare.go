@@ -89,9 +89,9 @@ func compareResponse(want *workflow.ExpectedResponse, got *engine.Response) []st
 		}
 	}
 	if want.Body != nil {
-		var body any = string(got.Body)
+		var body any = got.Body
 		if _, text := want.Body.Value.(string); !text {
-			if decoded, err := value.DecodeJSON(got.Body); err == nil {
+			if decoded, err := value.DecodeJSON([]byte(got.Body)); err == nil {
 				body = decoded
 			}
 		}

@@ -167,7 +167,6 @@ func (s *Server) follow(ctx context.Context, updates <-chan engine.Update) {
 			if !ok {
 				return
 			}
-			s.metrics.update(&u.Record)
 			if n, ok := noticeOf(&u); ok {
 				s.hub.publish(n)
 			}

@@ -9,16 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/bellhop-dev/bellhop/engine"
 )
 
 // metrics are what /metrics shows, in a registry of their own. Labels are statuses and HTTP codes only: what users
 // name, such as workflows, would let the series grow without bound.
 type metrics struct {
 	registry *prometheus.Registry
-	started  prometheus.Counter
-	finished *prometheus.CounterVec
 	calls    *prometheus.CounterVec
 	answers  prometheus.Histogram
 	refused  prometheus.Counter
@@ -27,17 +23,12 @@ type metrics struct {
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		started:  prometheus.NewCounter(prometheus.CounterOpts{Name: "bellhop_runs_started_total", Help: "Runs accepted since start."}),
-		finished: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellhop_runs_finished_total", Help: "Runs finished since start, by status."}, []string{"status"}),
 		calls:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellhop_hook_calls_total", Help: "Inbound calls answered since start, by HTTP status."}, []string{"code"}),
 		answers: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bellhop_hook_accept_seconds", Help: "Time from the headers of an accepted call to its answer; a call that waits for a respond step counts with its wait.",
 			Buckets: []float64{.0005, .001, .002, .004, .008, .016, .032, .064, .125, .25, .5, 1, 2.5, 5, 10, 30}}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "bellhop_connections_refused_total", Help: "Connections closed at once because too many were open."}),
 	}
-	for _, status := range []engine.Status{engine.StatusSucceeded, engine.StatusFiltered, engine.StatusFailed, engine.StatusCanceled} {
-		m.finished.WithLabelValues(status.String()) // a rate needs the zero
-	}
-	m.registry.MustRegister(m.started, m.finished, m.calls, m.answers, m.refused, &storeCollector{s},
+	m.registry.MustRegister(m.calls, m.answers, m.refused, &storeCollector{s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -53,19 +44,12 @@ func (m *metrics) hook(status int, took time.Duration) {
 	}
 }
 
-func (m *metrics) update(r *engine.Record) {
-	switch r.Kind {
-	case engine.KindAccepted:
-		m.started.Inc()
-	case engine.KindFinished:
-		m.finished.WithLabelValues(r.Status.String()).Inc()
-	}
-}
-
 // storeCollector reads the state of the store when it is asked.
 type storeCollector struct{ s *Server }
 
 var (
+	startedDesc     = prometheus.NewDesc("bellhop_runs_started_total", "Runs accepted since start.", nil, nil)
+	finishedDesc    = prometheus.NewDesc("bellhop_runs_finished_total", "Runs finished since start, by status.", []string{"status"}, nil)
 	runsDesc        = prometheus.NewDesc("bellhop_runs", "Unfinished runs, by state.", []string{"state"}, nil)
 	oldestDesc      = prometheus.NewDesc("bellhop_oldest_ready_seconds", "Age of the oldest run that is ready and waits for a worker.", nil, nil)
 	backlogDesc     = prometheus.NewDesc("bellhop_archive_backlog", "Finished runs that are not in the history segments yet.", nil, nil)
@@ -77,7 +61,7 @@ var (
 )
 
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{runsDesc, oldestDesc, backlogDesc, bytesDesc, commitsDesc, operationsDesc, subscribersDesc, buildDesc} {
+	for _, d := range []*prometheus.Desc{startedDesc, finishedDesc, runsDesc, oldestDesc, backlogDesc, bytesDesc, commitsDesc, operationsDesc, subscribersDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -89,6 +73,11 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	subscribers, _ := c.s.hub.counts()
 	gauge(subscribersDesc, float64(subscribers))
 	gauge(buildDesc, 1, c.s.Version)
+	started, finished := c.s.Engine.Counts()
+	ch <- prometheus.MustNewConstMetric(startedDesc, prometheus.CounterValue, float64(started))
+	for status, n := range finished {
+		ch <- prometheus.MustNewConstMetric(finishedDesc, prometheus.CounterValue, float64(n), status.String())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // a Collector gets no context
 	defer cancel()
 	stats, err := c.s.Engine.Store.Stats(ctx)

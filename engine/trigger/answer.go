@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"encoding/json"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -138,7 +139,7 @@ func writeResponse(w http.ResponseWriter, resp *engine.Response) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
 	w.WriteHeader(resp.Status)
-	w.Write(resp.Body) //nolint:errcheck // the caller is gone: nothing is left to do
+	io.WriteString(w, resp.Body) //nolint:errcheck // the caller is gone: nothing is left to do
 }
 
 // answerTypes are the types that a respond step may answer with. Everything else goes out as a download.
@@ -148,9 +149,9 @@ var answerTypes = map[string]bool{
 }
 
 // answerType checks a type as a browser would read it: mime trims it and makes it lower case.
-func answerType(given string, body []byte) (contentType string, download bool) {
+func answerType(given, body string) (contentType string, download bool) {
 	if strings.TrimSpace(given) == "" {
-		if json.Valid(body) && len(body) > 0 && strings.IndexByte("{[", body[0]) >= 0 {
+		if len(body) > 0 && json.Valid([]byte(body)) && strings.IndexByte("{[", body[0]) >= 0 {
 			return "application/json", false
 		}
 		return "text/plain; charset=utf-8", false

@@ -35,9 +35,8 @@ const (
 	recordTimeout = 2 * time.Second
 	maxRecording  = 64 // refusals that are being stored; more of them leave no trace
 
-	// hopHeader counts how often one call has led to another through Bellhop; maxHops ends a loop.
-	hopHeader = "Bellhop-Hop"
-	maxHops   = 10
+	// maxHops ends a loop of workflows that call each other.
+	maxHops = 10
 )
 
 const redacted = "[redacted]"
@@ -123,7 +122,7 @@ func (c *call) checkHeader() *refusal {
 	if c.r.ContentLength > c.hook.limit {
 		return c.tooLarge()
 	}
-	if hop := h.Get(hopHeader); hop != "" {
+	if hop := h.Get(engine.HopHeader); hop != "" {
 		if n, err := strconv.Atoi(hop); err != nil || n < 0 || n > maxHops {
 			return &refusal{status: http.StatusLoopDetected, detail: "this call came through Bellhop more than " + strconv.Itoa(maxHops) + " times: its workflows call each other in a circle", hangUp: true}
 		}

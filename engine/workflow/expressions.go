@@ -35,6 +35,21 @@ type reference struct {
 	scope scope
 }
 
+// maxExpressions bounds the expressions of a file, each of which takes some 30 µs to compile.
+const maxExpressions = 4000
+
+// spend reports whether n more expressions may be compiled.
+func (r *reader) spend(n int, at Position) bool {
+	before := r.expressions
+	if r.expressions += n; r.expressions <= maxExpressions {
+		return true
+	}
+	if before <= maxExpressions {
+		r.errorf(at, "", "the file holds more than %d expressions", maxExpressions)
+	}
+	return false
+}
+
 // program compiles a text that is an expression as a whole, such as `if`.
 func (r *reader) program(n *yaml.Node, what string, sc scope) *expression.Program {
 	if n == nil {
@@ -51,6 +66,9 @@ func (r *reader) program(n *yaml.Node, what string, sc scope) *expression.Progra
 	}
 	if strings.HasPrefix(strings.TrimSpace(src), "${{") {
 		r.errorf(place(n), "write it without ${{ }}", "%s is an expression by itself", what)
+		return nil
+	}
+	if !r.spend(1, place(n)) {
 		return nil
 	}
 	p, err := expression.Compile(src, sc.Scope)
@@ -116,6 +134,9 @@ func (r *reader) leaf(t *expression.Tree, n *yaml.Node, what string, sc scope) {
 		if foreignTemplate.MatchString(text) {
 			r.warnf(place(n), "write ${{ … }}", "{{ }} is not an expression here: the text stays as it is")
 		}
+		return
+	}
+	if !r.spend(strings.Count(text, "${{"), place(n)) {
 		return
 	}
 	tpl, err := expression.CompileTemplate(text, sc.Scope)

@@ -2,4 +2,4 @@
 
 package workflow_test
 
-const slowdown = 1
+const raceDetector = false

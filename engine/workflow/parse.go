@@ -24,6 +24,8 @@ type reader struct {
 	hidden     map[string]bool  // ids inside what this version does not know
 	unread     bool             // a trigger could not be read, so what triggers give is not known
 	references []reference
+
+	expressions int // compiled so far
 }
 
 // Parse reads a workflow file and compiles every expression in it. name is the file's name as problems show it; the

@@ -2,5 +2,5 @@
 
 package workflow_test
 
-// slowdown is by how much the race detector slows a reader of texts.
-const slowdown = 10
+// raceDetector reports that this build is slow, and large, on purpose.
+const raceDetector = true

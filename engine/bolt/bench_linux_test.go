@@ -17,14 +17,6 @@ import (
 	"github.com/bellhop-dev/bellhop/engine/bolt"
 )
 
-func event(i int) []byte {
-	out := []byte(`{"order":`)
-	for n := 0; len(out) < 2000; n++ {
-		out = fmt.Appendf(out, `{"sku":"A-%d","qty":%d,"price":%d.99,"name":"Item %x"},`, i*7+n, n%5, (i*31+n)%997, (i+1)*(n+17)*2654435761)
-	}
-	return out
-}
-
 // probe is the rate of 4 KiB appends with fdatasync on the file system of dir.
 func probe(tb testing.TB, dir string) float64 {
 	f, err := os.Create(filepath.Join(dir, "probe"))
@@ -175,7 +167,9 @@ func BenchmarkRun(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			var wg sync.WaitGroup
-			var next atomic.Int64
+			var next, ended atomic.Int64
+			work, stop := context.WithCancel(ctx)
+			defer stop()
 			for range 64 {
 				wg.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
@@ -188,7 +182,7 @@ func BenchmarkRun(b *testing.B) {
 				})
 				wg.Go(func() {
 					for {
-						claims, err := s.Claim(ctx, 1)
+						claims, err := s.Claim(work, 1)
 						if err != nil {
 							return
 						}
@@ -203,22 +197,14 @@ func BenchmarkRun(b *testing.B) {
 						if err != nil {
 							b.Error(err)
 						}
-						if st, _ := s.Stats(ctx); next.Load() > int64(b.N) && st.Live == 0 {
-							return
+						if ended.Add(1) == int64(b.N) {
+							stop()
 						}
 					}
 				})
 			}
-			for {
-				st, err := s.Stats(ctx)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if next.Load() > int64(b.N) && st.Live == 0 && st.Backlog == 0 {
-					break
-				}
-				time.Sleep(time.Millisecond)
-			}
+			wg.Wait()
+			archived(b, s)
 			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
 			b.StopTimer()
 			used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - cpu.Utime.Nano() - cpu.Stime.Nano())
