@@ -85,4 +85,3 @@ func TestFullFileSystem(t *testing.T) {
 		}
 	}
 }
-

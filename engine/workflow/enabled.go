@@ -14,7 +14,7 @@ import (
 func SetEnabled(src []byte, enabled bool) ([]byte, error) {
 	r := newReporter("the workflow", src)
 	root := r.document(src, "workflow")
-	if root == nil {
+	if root == nil || r.count() > 0 {
 		return nil, r.finish()
 	}
 	word := fmt.Sprint(enabled)

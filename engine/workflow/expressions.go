@@ -35,8 +35,8 @@ type reference struct {
 	scope scope
 }
 
-// maxExpressions bounds the expressions of a file, each of which takes some 30 µs to compile.
-const maxExpressions = 4000
+// maxExpressions bounds the expressions of a file, each of which takes some 50 µs to compile.
+const maxExpressions = 2000
 
 // spend reports whether n more expressions may be compiled.
 func (r *reader) spend(n int, at Position) bool {

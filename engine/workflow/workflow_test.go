@@ -234,7 +234,7 @@ func TestProblemsAreBounded(t *testing.T) {
 	if len(problems) != 101 {
 		t.Fatalf("%d problems", len(problems))
 	}
-	if last := problems[100].Message; last != "2900 more problems are not shown" {
+	if last := problems[100].Message; last != "1901 more problems are not shown" {
 		t.Errorf("the last is %q", last)
 	}
 }
@@ -246,27 +246,32 @@ func TestLimits(t *testing.T) {
 	many := func(n int) string {
 		return "triggers: [{webhook: {}}]\nsteps: [{set: {a: [" + strings.Repeat("1, ", n) + "]}}]\n"
 	}
+	expressions := func(n int) string {
+		return "triggers: [{webhook: {}}]\nsteps: [{set: {a: '" + strings.Repeat("${{ 1 }} ", n) + "'}}]\n"
+	}
 	pad := func(n int) string {
 		return smallest + strings.Repeat("# comment comment comment comment\n", n)
 	}
 	for name, c := range map[string]struct {
 		src, want string
 	}{
-		"deep enough":     {deep(61), ""},
-		"too deep":        {deep(62), "nested more than 64 deep"},
-		"much too deep":   {deep(5000), "nested more than 64 deep"},
-		"many enough":     {many(19_000), ""},
-		"too many":        {many(20_000), "more than 20000 values"},
-		"large enough":    {pad(256<<10/35 - 10), ""},
-		"too large":       {pad(256 << 10 / 33), "more than the 256 KiB"},
-		"not UTF-8":       {smallest + "# \xff\n", "not UTF-8"},
-		"UTF-16":          {"\xff\xfea\x00", "not UTF-8"},
-		"control":         {smallest + "name: a\x00\n", "the control character U+0000"},
-		"escape":          {smallest + "name: \"\x1b[31m\"\n", "the control character U+001B"},
-		"empty":           {"", "the file is empty"},
-		"only a comment":  {"# nothing\n", "the file is empty"},
-		"byte order mark": {"\ufeff" + smallest, ""},
-		"long line":       {smallest + "name: '" + strings.Repeat("x", 70<<10) + "'\n", "longer than 64 KiB"},
+		"deep enough":          {deep(61), ""},
+		"too deep":             {deep(62), "nested more than 64 deep"},
+		"much too deep":        {deep(5000), "nested more than 64 deep"},
+		"many enough":          {many(19_000), ""},
+		"too many":             {many(20_000), "more than 20000 values"},
+		"large enough":         {pad(256<<10/35 - 10), ""},
+		"too large":            {pad(256 << 10 / 33), "more than the 256 KiB"},
+		"not UTF-8":            {smallest + "# \xff\n", "not UTF-8"},
+		"UTF-16":               {"\xff\xfea\x00", "not UTF-8"},
+		"control":              {smallest + "name: a\x00\n", "the control character U+0000"},
+		"escape":               {smallest + "name: \"\x1b[31m\"\n", "the control character U+001B"},
+		"empty":                {"", "the file is empty"},
+		"only a comment":       {"# nothing\n", "the file is empty"},
+		"byte order mark":      {"\ufeff" + smallest, ""},
+		"expressions enough":   {expressions(2000), ""},
+		"too many expressions": {expressions(2001), "more than 2000 expressions"},
+		"long line":            {smallest + "name: '" + strings.Repeat("x", 70<<10) + "'\n", "longer than 64 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := workflow.Parse("a.yaml", []byte(c.src))
