@@ -26,6 +26,7 @@ type Options struct {
 	Connections func(name string) (connectors.Connection, error) // nil: there are none
 	HTTP        *http.Client                                     // the outbound client that actions get
 	PublicURL   string                                           // for run.url; no slash at the end
+	Zone        *time.Location                                   // of dates without a zone; nil: UTC
 	Workers     int                                              // runs that work at the same time; 0: 512
 	Redact      func([]byte) []byte                              // takes secrets out of what is stored; nil: nothing to hide
 	Log         *slog.Logger

@@ -50,6 +50,7 @@ type host interface {
 	draining() bool
 	redact([]byte) []byte
 	runURL(id RunID) string
+	zone() *time.Location
 }
 
 // execution is the work on one claim. Steps run one after another; results wait in pend for the next append.
@@ -81,6 +82,7 @@ func newExecution(h host, c *Claim, w *workflow.Workflow, state *runState, stop 
 		host: h, claim: c, w: w, state: state, stop: stop,
 		roots: make(map[string]any, len(w.Steps)), errs: map[string]any{},
 		pend: make([]Record, 0, 4),
+		env:  expression.Env{Zone: h.zone()},
 	}
 	if w.Timeout > 0 {
 		x.deadline = state.accepted.At.Add(w.Timeout)

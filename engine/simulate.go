@@ -19,6 +19,7 @@ type Simulation struct {
 	Connectors *connectors.Registry
 	Now        time.Time // where the simulated clock starts; zero: the real time
 	PublicURL  string
+	Zone       *time.Location // of dates without a zone; nil: UTC
 	// Invoke makes one attempt. The clock has moved to c.Now.
 	Invoke  func(ctx context.Context, c SimulatedCall) (any, error)
 	Journal []Record // what the run has done before, for example until a crash; nil: it begins with Event
@@ -153,4 +154,5 @@ func (h *simulation) reply(_ RunID, r Reply) {
 
 func (h *simulation) draining() bool         { return false }
 func (h *simulation) redact(b []byte) []byte { return b }
+func (h *simulation) zone() *time.Location   { return h.Zone }
 func (h *simulation) runURL(id RunID) string { return runURL(h.PublicURL, id) }

@@ -221,6 +221,8 @@ func (x *execution) waitRetry(ctx context.Context, until time.Time) (*ending, er
 
 func (e *Engine) now() time.Time { return time.Now() }
 
+func (e *Engine) zone() *time.Location { return e.Zone }
+
 func (e *Engine) redact(b []byte) []byte { return e.Redact(b) }
 
 func (e *Engine) draining() bool {

@@ -51,7 +51,7 @@ kept: the run is in no history, and "store" begins empty. The exit code is 1 whe
 			registry, redactor := registry(), &secret.Redactor{}
 			connections := secret.New(settings.Connections, registry, secret.Options{Dir: f.Dir(), Redactor: redactor})
 			out, pretended, err := rehearsal.Once{
-				Workflow: w, Event: root, Connectors: registry, Connections: connections.Connection, Pretend: pretend, PublicURL: settings.PublicURL,
+				Workflow: w, Event: root, Connectors: registry, Connections: connections.Connection, Pretend: pretend, PublicURL: settings.PublicURL, Zone: settings.Zone(),
 				HTTP: outbound.New(outbound.Options{Allow: settings.Outbound.Allow, UserAgent: "Bellhop/" + version}),
 			}.Run(c.Context())
 			if err != nil {

@@ -132,7 +132,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		publicURL = "http://" + reachable(s.Listen)
 	}
 	e, err := engine.New(engine.Options{
-		Store: store, Connectors: registry(), Connections: connections.Connection, PublicURL: publicURL, Redact: redactor.Bytes, Log: log,
+		Store: store, Connectors: registry(), Connections: connections.Connection, PublicURL: publicURL, Redact: redactor.Bytes, Zone: s.Zone(), Log: log,
 		HTTP: outbound.New(outbound.Options{Allow: s.Outbound.Allow, UserAgent: "Bellhop/" + version}),
 	})
 	if err != nil {

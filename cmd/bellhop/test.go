@@ -69,7 +69,7 @@ func (a *app) test(ctx context.Context, path string, seen map[string]bool) ([]re
 		if err := t.Problems.Err(); err != nil || t.Workflow == nil {
 			o.Results = []rehearsal.Result{{Name: "the test file is in order", Failures: []string{t.Problems.Error()}}}
 		} else {
-			o.Results = rehearsal.Suite{File: t.Tests, Workflow: t.Workflow, Connectors: registry, Open: f.Event}.Run(ctx)
+			o.Results = rehearsal.Suite{File: t.Tests, Workflow: t.Workflow, Connectors: registry, Open: f.Event, Zone: f.Settings().Zone()}.Run(ctx)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

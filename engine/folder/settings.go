@@ -152,3 +152,12 @@ func setOutboundAllow(s *Settings, text string) error {
 	s.Outbound.Allow = allow
 	return nil
 }
+
+// Zone is the time zone of dates that name none.
+func (s Settings) Zone() *time.Location {
+	zone, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		return time.UTC // setTimezone has refused what cannot be loaded
+	}
+	return zone
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/value"
@@ -20,7 +21,8 @@ type Once struct {
 	Connections func(name string) (connectors.Connection, error)
 	HTTP        *http.Client
 	PublicURL   string
-	Pretend     bool // only calls that read go out; the others get the sample of their action for an answer
+	Zone        *time.Location // of dates without a zone; nil: UTC
+	Pretend     bool           // only calls that read go out; the others get the sample of their action for an answer
 }
 
 // Pretended is a call that was not made.
@@ -38,7 +40,7 @@ func (o Once) Run(ctx context.Context) (*engine.Simulated, []Pretended, error) {
 	kv := newMemory()
 	var pretended []Pretended
 	out, err := engine.Simulation{
-		Workflow: o.Workflow, Event: ev, Connectors: o.Connectors, PublicURL: o.PublicURL, RealTime: true,
+		Workflow: o.Workflow, Event: ev, Connectors: o.Connectors, PublicURL: o.PublicURL, Zone: o.Zone, RealTime: true,
 		Invoke: func(ctx context.Context, c engine.SimulatedCall) (any, error) {
 			if o.Pretend && !c.Action.Local && !c.Action.IsSafe(c.Input) {
 				pretended = append(pretended, Pretended{c.Step.ID, c.Use.Connector + "." + c.Use.Action, c.Input})

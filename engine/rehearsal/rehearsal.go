@@ -23,6 +23,7 @@ type Suite struct {
 	Workflow   *workflow.Workflow
 	Connectors *connectors.Registry
 	Open       func(name string) ([]byte, error) // reads an event file of the user's folder
+	Zone       *time.Location                    // of dates without a zone; nil: UTC
 }
 
 // Result is what came of one test.
@@ -80,7 +81,7 @@ func (s Suite) test(ctx context.Context, t *workflow.Test) Result {
 		now = time.Now()
 	}
 	out, err := engine.Simulation{
-		Workflow: s.Workflow, Event: ev, Connectors: s.Connectors, Now: now, Invoke: stage.invoke, PublicURL: "https://bellhop.example",
+		Workflow: s.Workflow, Event: ev, Connectors: s.Connectors, Now: now, Invoke: stage.invoke, Zone: s.Zone, PublicURL: "https://bellhop.example",
 	}.Run(ctx)
 	if err != nil {
 		return Result{Failures: append(stage.failures, err.Error())}
