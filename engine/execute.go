@@ -367,7 +367,7 @@ func (x *execution) conclude(ctx context.Context, s *workflow.Step, st *stepStat
 // put adds a record to what the next append writes, and to the state.
 func (x *execution) put(r Record) {
 	x.pend = append(x.pend, r)
-	x.state.apply(&r)
+	x.state.apply(&x.pend[len(x.pend)-1])
 	if (r.Kind == KindStepCompleted || r.Kind == KindStepFailed) && r.Attempt > 0 {
 		x.owes = true
 	}
@@ -385,7 +385,8 @@ func (x *execution) append(ctx context.Context, then Then) error {
 	if err != nil {
 		return err
 	}
-	x.pend, x.owes = x.pend[:0:0], false
+	clear(x.pend)
+	x.pend, x.owes = x.pend[:0], false // a store keeps nothing of what it was given
 	x.trusted()
 	return nil
 }

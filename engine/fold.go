@@ -103,7 +103,7 @@ func (s *runState) fold(r *Record) error {
 	return nil
 }
 
-// apply changes the state by a record that is legal here.
+// apply changes the state by a record that is legal here. It keeps no pointer to r but of an Accepted one.
 func (s *runState) apply(r *Record) {
 	s.parked = nil
 	switch r.Kind {
@@ -129,14 +129,19 @@ func (s *runState) apply(r *Record) {
 			s.takeovers = 0
 		}
 	case KindParked:
-		s.parked = r
+		s.parked = keep(r)
 	case KindSignal:
 		if r.Reason == SignalCancel && s.cancel == nil {
-			s.cancel = r
+			s.cancel = keep(r)
 		}
 	case KindFinished:
-		s.finished = r
+		s.finished = keep(r)
 	}
+}
+
+func keep(r *Record) *Record {
+	c := *r
+	return &c
 }
 
 func (s *runState) step(key string) *stepState {

@@ -24,7 +24,8 @@ type Journal interface {
 	// Append makes one atomic change: all records and what follows from then, or nothing. It sets the Seq of each
 	// record and advances c.Seq. ErrConflict: only Signal records came in between; the claim still holds, read
 	// from c.Seq and decide again. ErrLost: another claim has the run; stop and write nothing more. Appending
-	// the same records again after ErrUnavailable returns nil if they are there already.
+	// the same records again after ErrUnavailable returns nil if they are there already. The slice is the caller's
+	// again when it returns; the Data of its records must not change.
 	Append(ctx context.Context, c *Claim, recs []Record, then Then) error
 
 	// Extend keeps the claim for another lease. ErrLost is final.
