@@ -38,7 +38,7 @@ type acceptRun struct {
 	new    engine.NewRun // the store's own copy: the caller may give up before the writer comes to it
 	key    dedupKey
 	recs   []engine.Record // Accepted, what was carried over, and Parked when it waits for NotBefore
-	frames []frame
+	frame  frame
 	answer engine.Accepted
 	order  uint64
 	bytes  int64
@@ -61,10 +61,8 @@ func (s *Store) Accept(ctx context.Context, b engine.Batch) ([]engine.Accepted, 
 		for k := range recs {
 			recs[k].Seq = uint32(k)
 		}
-		r.key, r.recs, r.frames = keyOf(&n.Head), recs, frames(n.ID, recs)
-		for _, f := range r.frames {
-			size += len(f.value)
-		}
+		r.key, r.recs, r.frame = keyOf(&n.Head), recs, newFrame(n.ID, recs)
+		size += len(r.frame.value)
 	}
 	for i := range b.Puts {
 		if err := checkKey(b.Puts[i].Key); err != nil {
@@ -175,7 +173,7 @@ func (r *acceptRun) rename() {
 	copy(ms[2:], r.new.ID[:6])
 	binary.BigEndian.PutUint64(ms[:], binary.BigEndian.Uint64(ms[:])+1)
 	copy(r.new.ID[:6], ms[2:])
-	r.frames = frames(r.new.ID, r.recs)
+	r.frame = newFrame(r.new.ID, r.recs)
 }
 
 // inWindow looks a key up in the days whose keys can still be held.
@@ -242,9 +240,9 @@ func (b *batch) admit(added int, flows map[string]int) error {
 func (o *acceptOp) put(b *batch, r *acceptRun) error {
 	b.order++
 	r.order = b.order
-	r.frames[0].setOrder(r.order)
+	r.frame.setOrder(r.order)
 	before := b.bytes
-	if err := b.putFrames(r.frames); err != nil {
+	if err := b.putFrame(&r.frame); err != nil {
 		return err
 	}
 	r.bytes = b.bytes - before
@@ -287,7 +285,7 @@ func (o *acceptOp) apply(s *Store) {
 		t := &s.table
 		r := t.newRun(a.new.ID, &a.new.Head, a.new.At, a.order)
 		r.seq, r.bytes = uint32(len(a.recs)), a.bytes
-		r.started = slices.ContainsFunc(a.recs, begins)
+		r.started = slices.ContainsFunc(a.recs, func(r engine.Record) bool { return begins(&r) })
 		t.keepJournal(r, a.recs)
 		asleep := !a.new.NotBefore.IsZero()
 		if asleep {

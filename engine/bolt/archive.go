@@ -188,14 +188,17 @@ func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
 func entriesOf(c *bbolt.Cursor, id engine.RunID) (entries []entry) {
 	start := journalKey(id, 0)
 	for k, v := c.Seek(start[:]); len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
-		record, _, err := unframe(k, v)
+		_, err := eachRecord(k, v, func(seq uint32, record []byte) {
+			entries = append(entries, entry{seq, record})
+		})
 		if err != nil {
-			record = v
+			entries = append(entries, entry{seqOf(k), v})
 		}
-		entries = append(entries, entry{binary.BigEndian.Uint32(k[16:]), record})
 	}
 	return entries
 }
+
+func seqOf(journalKey []byte) uint32 { return binary.BigEndian.Uint32(journalKey[16:]) }
 
 // writable returns the segment that finished runs of a class go to now, a new one if need be.
 func (h *history) writable(class int, at time.Time, limit int64) (*segment, error) {
@@ -374,11 +377,17 @@ type forgetOp struct {
 }
 
 func (o *forgetOp) write(b *batch) error {
+	var keys [][20]byte
 	j, done, segments := b.bucket(bucketJournal), b.bucket(bucketDone), b.bucket(bucketSegments)
 	for _, r := range o.runs {
-		for seq := range r.seq {
-			key := journalKey(r.id, seq)
-			if err := j.Delete(key[:]); err != nil {
+		// The keys first: a cursor must not look on while what it looks at is deleted.
+		keys = keys[:0]
+		c, start := j.Cursor(), journalKey(r.id, 0)
+		for k, _ := c.Seek(start[:]); len(k) == len(start) && engine.RunID(k) == r.id; k, _ = c.Next() {
+			keys = append(keys, [20]byte(k))
+		}
+		for i := range keys {
+			if err := j.Delete(keys[i][:]); err != nil {
 				return storageError(err)
 			}
 		}

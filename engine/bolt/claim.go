@@ -98,7 +98,7 @@ func (s *Store) loadClaims(ctx context.Context, claims []*engine.Claim) []*engin
 }
 
 // begins reports whether a record shows that a step has begun.
-func begins(r engine.Record) bool {
+func begins(r *engine.Record) bool {
 	return r.Kind == engine.KindStepStarted || r.Kind == engine.KindStepCompleted || r.Kind == engine.KindStepFailed
 }
 
@@ -108,7 +108,7 @@ type appendOp struct {
 	tok     token
 	seq     uint32
 	recs    []engine.Record
-	frames  []frame
+	frame   frame
 	then    engine.Then
 	force   bool // of the store itself: no claim is needed, and the records get their seq here
 	row     *engine.Row
@@ -131,14 +131,10 @@ func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Recor
 		recs[last].Until = then.Wake
 	}
 	o := &appendOp{
-		id: c.Run, tok: tok, seq: c.Seq, recs: slices.Clone(recs), frames: frames(c.Run, recs), then: then,
-		started: slices.ContainsFunc(recs, begins),
+		id: c.Run, tok: tok, seq: c.Seq, recs: slices.Clone(recs), frame: newFrame(c.Run, recs), then: then,
+		started: slices.ContainsFunc(recs, func(r engine.Record) bool { return begins(&r) }),
 	}
-	size := 0
-	for i := range o.frames {
-		size += len(o.frames[i].value)
-	}
-	err := s.do(ctx, o, size, false)
+	err := s.do(ctx, o, len(o.frame.value), false)
 	if errors.Is(err, engine.ErrLost) || errors.Is(err, engine.ErrConflict) {
 		if s.isStored(ctx, c.Run, recs) {
 			err = nil
@@ -180,9 +176,9 @@ func (o *appendOp) write(b *batch) error {
 		for i := range o.recs {
 			o.recs[i].Seq = o.seq + uint32(i)
 		}
-		o.frames = frames(o.id, o.recs)
+		o.frame = newFrame(o.id, o.recs)
 		if o.seq == 0 {
-			o.frames[0].setOrder(r.order)
+			o.frame.setOrder(r.order)
 		}
 	case r != o.tok.run || st.ended || !b.s.holds(o.tok):
 		return engine.ErrLost
@@ -190,10 +186,10 @@ func (o *appendOp) write(b *batch) error {
 		return engine.ErrConflict // only signals are written without the claim
 	}
 	before := b.bytes
-	if err := b.putFrames(o.frames); err != nil {
+	if err := b.putFrame(&o.frame); err != nil {
 		return storageError(err)
 	}
-	st.seq += uint32(len(o.frames))
+	st.seq += uint32(len(o.recs))
 	o.bytes = b.bytes - before
 	o.flow = r.flow.id
 	if o.then.Kind == engine.Finish {
@@ -224,7 +220,7 @@ func (s *Store) holds(tok token) bool {
 func (o *appendOp) apply(s *Store) {
 	t := &s.table
 	r := t.runs[o.id]
-	r.seq += uint32(len(o.frames))
+	r.seq += uint32(len(o.recs))
 	r.bytes += o.bytes
 	t.bytes += o.bytes
 	r.started = r.started || o.started
@@ -298,7 +294,8 @@ func (o *signalOp) write(b *batch) error {
 	}
 	o.rec.Seq = st.seq
 	before := b.bytes
-	if err := b.putFrames(frames(o.id, []engine.Record{o.rec})); err != nil {
+	f := newFrame(o.id, []engine.Record{o.rec})
+	if err := b.putFrame(&f); err != nil {
 		return storageError(err)
 	}
 	st.seq++
@@ -400,23 +397,26 @@ func (s *Store) readState(id engine.RunID, from uint32) (recs []engine.Record, e
 		next := uint32(0)
 		if from > 0 {
 			start = journalKey(id, from)
-			k, v = c.Seek(start[:])
-			next = from
+			if k, v = c.Seek(start[:]); len(k) != len(start) || engine.RunID(k) != id || seqOf(k) > from {
+				k, v = c.Prev() // from may stand inside the value before
+			}
+			next = seqOf(k)
 		}
 		for ; len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
-			r, _, err := decodeFrame(k, v)
-			if err == nil && r.Seq != next {
-				err = fmt.Errorf("run %s: %w: record %d where %d was due", id, engine.ErrDamaged, r.Seq, next)
+			some, _, err := decodeFrame(k, v)
+			if err == nil && seqOf(k) != next {
+				err = fmt.Errorf("run %s: %w: record %d where %d was due", id, engine.ErrDamaged, seqOf(k), next)
 			}
-			next = r.Seq + 1
-			if err != nil {
-				if damage == nil {
-					damage = err
+			if damage == nil {
+				damage = err
+			}
+			next = seqOf(k) + max(1, uint32(len(some)))
+			for _, r := range some {
+				if r.Seq >= from {
+					r.Data = slices.Clone(r.Data)
+					recs = append(recs, r)
 				}
-				continue
 			}
-			r.Data = slices.Clone(r.Data)
-			recs = append(recs, r)
 		}
 		return nil
 	})

@@ -33,17 +33,19 @@ func unseal(key, value []byte) ([]byte, error) {
 	return value[4:], nil
 }
 
-// A journal value is a flag byte, the order of acceptance where the record is the first of its run, and the
-// record as the engine encodes it, which carries its own checksum.
+// A journal value holds the records of one write: what was appended together is read together, and one entry costs
+// the writer a third of three. It is a flag byte, the order of acceptance where the first record is the first of its
+// run, and the records as the engine encodes them, each with its own checksum. The key has the Seq of the first.
 const (
-	flagS2    = 1 // the record is compressed
-	flagOrder = 2 // 8 bytes of order and the 4 of its checksum stand before the record
+	flagS2    = 1 // the records are compressed
+	flagOrder = 2 // 8 bytes of order and the 4 of its checksum stand before the records
+	flagMany  = 4 // there are several records, each behind its length as a varint
 
 	orderSize     = 12
-	compressAbove = 1 << 10 // bytes; below it a page holds several records anyway
+	compressAbove = 1 << 10 // bytes; below it a page holds several values anyway
 )
 
-// A frame is one record ready to be put: key and value.
+// A frame is a journal value ready to be put. The zero frame holds nothing.
 type frame struct {
 	key   [20]byte
 	value []byte
@@ -55,38 +57,54 @@ func journalKey(id engine.RunID, seq uint32) (key [20]byte) {
 	return key
 }
 
-// frames encodes records under their Seq, in the caller's goroutine, into one buffer.
-func frames(id engine.RunID, recs []engine.Record) []frame {
+// newFrame encodes records under their Seq, in the caller's goroutine.
+func newFrame(id engine.RunID, recs []engine.Record) frame {
+	if len(recs) == 0 {
+		return frame{}
+	}
 	size := 0
 	for i := range recs {
-		size += len(recs[i].Data) + 256
+		size += len(recs[i].Data) + len(recs[i].Step) + 96
 		if recs[i].Head != nil {
 			size += 256
 		}
 	}
-	buf := make([]byte, 0, size)
-	out := make([]frame, len(recs))
-	for i := range recs {
-		r := &recs[i]
-		start := len(buf)
-		if r.Seq == 0 {
-			buf = append(buf, flagOrder)
-			buf = append(buf, make([]byte, orderSize)...)
-		} else {
-			buf = append(buf, 0)
-		}
-		head := len(buf)
-		buf = r.Encode(buf, id)
-		if raw := buf[head:]; len(raw) > compressAbove {
-			packed := s2.Encode(nil, raw)
-			if len(packed) < len(raw)-len(raw)/8 && len(raw) <= maxRatio*len(packed) {
-				buf = append(buf[:head], packed...)
-				buf[start] |= flagS2
+	buf := make([]byte, 1, size)
+	if recs[0].Seq == 0 {
+		buf[0] = flagOrder
+		buf = append(buf, make([]byte, orderSize)...)
+	}
+	head := len(buf)
+	if len(recs) == 1 {
+		buf = recs[0].Encode(buf, id)
+	} else {
+		buf[0] |= flagMany
+		for i := range recs {
+			// The length goes before the record and is known after it: leave room for one of two bytes, which
+			// serves records below 16 KiB, and move the others.
+			start := len(buf)
+			buf = append(buf, 0, 0)
+			buf = recs[i].Encode(buf, id)
+			n := uint64(len(buf) - start - 2)
+			if size := protowire.SizeVarint(n); size > 2 {
+				buf = append(buf, make([]byte, size-2)...)
+				copy(buf[start+size:], buf[start+2:])
+			}
+			if n < 1<<7 {
+				buf[start], buf[start+1] = byte(n)|1<<7, 0 // two bytes all the same: a varint may be padded
+			} else {
+				protowire.AppendVarint(buf[:start], n)
 			}
 		}
-		out[i] = frame{journalKey(id, r.Seq), buf[start:len(buf):len(buf)]}
 	}
-	return out
+	if raw := buf[head:]; len(raw) > compressAbove {
+		packed := s2.Encode(nil, raw)
+		if len(packed) < len(raw)-len(raw)/8 && len(raw) <= maxRatio*len(packed) {
+			buf = append(buf[:head], packed...)
+			buf[0] |= flagS2
+		}
+	}
+	return frame{journalKey(id, recs[0].Seq), buf[:len(buf):len(buf)]}
 }
 
 // setOrder fills in the order of acceptance, which the writer gives.
@@ -95,44 +113,69 @@ func (f *frame) setOrder(order uint64) {
 	binary.LittleEndian.PutUint32(f.value[1:], checksum(f.key[:], f.value[5:1+orderSize]))
 }
 
-// unframe returns the encoded record in a journal value, and the order if it carries one. The record points
-// into value unless it was compressed.
-func unframe(key, value []byte) (record []byte, order uint64, err error) {
-	if len(value) < 1 || value[0]&^(flagS2|flagOrder) != 0 {
-		return nil, 0, fmt.Errorf("%w: journal value of key %x", engine.ErrDamaged, key)
-	}
-	record = value[1:]
-	if value[0]&flagOrder != 0 {
-		if len(record) < orderSize || binary.LittleEndian.Uint32(record) != checksum(key, record[4:orderSize]) {
-			return nil, 0, fmt.Errorf("%w: order of run %x", engine.ErrDamaged, key)
-		}
-		order = binary.LittleEndian.Uint64(record[4:])
-		record = record[orderSize:]
-	}
-	if value[0]&flagS2 != 0 {
-		n, err := s2.DecodedLen(record)
-		if err != nil || n > maxRatio*len(record) {
-			return nil, 0, fmt.Errorf("%w: journal value of key %x", engine.ErrDamaged, key)
-		}
-		if record, err = s2.Decode(nil, record); err != nil {
-			return nil, 0, fmt.Errorf("%w: journal value of key %x: %v", engine.ErrDamaged, key, err)
-		}
-	}
-	return record, order, nil
-}
-
-// maxRatio of a record to its compressed form bounds what a damaged length can make a reader allocate.
+// maxRatio of records to their compressed form bounds what a damaged length can make a reader allocate.
 const maxRatio = 256
 
-// decodeFrame reads one journal entry. The record's Data points into value unless it was compressed.
-func decodeFrame(key, value []byte) (engine.Record, uint64, error) {
-	id, seq := engine.RunID(key), binary.BigEndian.Uint32(key[16:])
-	src, order, err := unframe(key, value)
-	if err != nil {
-		return engine.Record{Seq: seq}, 0, err
+// eachRecord calls f with every encoded record in a journal value and gives the order, if the value carries one. The
+// records point into value unless it was compressed. On damage f has seen what stands before it.
+func eachRecord(key, value []byte, f func(seq uint32, record []byte)) (order uint64, err error) {
+	damaged := func(what string) error {
+		return fmt.Errorf("%w: %s of key %x", engine.ErrDamaged, what, key)
 	}
-	r, err := engine.DecodeRecord(id, seq, src)
-	return r, order, err
+	if len(value) < 1 || value[0]&^(flagS2|flagOrder|flagMany) != 0 {
+		return 0, damaged("journal value")
+	}
+	body := value[1:]
+	if value[0]&flagOrder != 0 {
+		if len(body) < orderSize || binary.LittleEndian.Uint32(body) != checksum(key, body[4:orderSize]) {
+			return 0, damaged("order")
+		}
+		order = binary.LittleEndian.Uint64(body[4:])
+		body = body[orderSize:]
+	}
+	if value[0]&flagS2 != 0 {
+		n, err := s2.DecodedLen(body)
+		if err != nil || n > maxRatio*len(body) {
+			return 0, damaged("journal value")
+		}
+		if body, err = s2.Decode(nil, body); err != nil {
+			return 0, damaged("journal value")
+		}
+	}
+	seq := binary.BigEndian.Uint32(key[16:])
+	if value[0]&flagMany == 0 {
+		f(seq, body)
+		return order, nil
+	}
+	for ; len(body) > 0; seq++ {
+		record, n := protowire.ConsumeBytes(body)
+		if n < 0 {
+			return order, damaged("journal value")
+		}
+		f(seq, record)
+		body = body[n:]
+	}
+	return order, nil
+}
+
+// decodeFrame reads the records of a journal value. Their Data points into value unless it was compressed. A record
+// that is damaged is left out, and the error tells of the first.
+func decodeFrame(key, value []byte) (recs []engine.Record, order uint64, err error) {
+	id := engine.RunID(key)
+	order, framing := eachRecord(key, value, func(seq uint32, record []byte) {
+		r, e := engine.DecodeRecord(id, seq, record)
+		if e != nil {
+			if err == nil {
+				err = e
+			}
+			return
+		}
+		recs = append(recs, r)
+	})
+	if err == nil {
+		err = framing
+	}
+	return recs, order, err
 }
 
 // A stored row: the row, and how long the run's journal is in state.db.

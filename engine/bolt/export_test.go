@@ -39,7 +39,7 @@ var (
 	DecodeRow      = decodeRow
 	EncodeDelivery = encodeDelivery
 	DecodeDelivery = decodeDelivery
-	Unframe        = unframe
+	EachRecord     = eachRecord
 	Sealed         = func(key, value []byte) []byte { return seal(key, append(make([]byte, 4), value...)) }
 	EachJournal    = func(src []byte, visit func(id engine.RunID)) error {
 		return eachJournal(src, func(id engine.RunID, _ []entry) bool { visit(id); return true })

@@ -51,7 +51,7 @@ func FuzzStoredForms(f *testing.F) {
 		_, _, _ = bolt.DecodeRow(sampleID, bolt.Sealed(sampleID[:], src))
 		_, _ = bolt.DecodeDelivery(sampleID, bolt.Sealed(sampleID[:], src))
 		_, _, _ = bolt.DecodeRow(sampleID, src)
-		_, _, _ = bolt.Unframe(append(sampleID[:], 0, 0, 0, 1), src)
+		_, _ = bolt.EachRecord(append(sampleID[:], 0, 0, 0, 1), src, func(uint32, []byte) {})
 		_ = bolt.EachJournal(src, func(engine.RunID) {})
 	})
 }

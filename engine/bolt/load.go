@@ -134,26 +134,34 @@ func (s *Store) loadJournals(tx *bbolt.Tx, done map[engine.RunID]bool) (live []*
 
 // add folds one journal entry into a loaded run. An error is a journal that a newer release wrote.
 func (l *loaded) add(s *Store, k, v []byte) error {
-	rec, order, err := decodeFrame(k, v)
+	recs, order, err := decodeFrame(k, v)
+	if errors.Is(err, engine.ErrNewerFormat) {
+		return err
+	}
 	r := &l.run
-	if err == nil && rec.Seq != r.seq {
-		err = fmt.Errorf("%w: record %d where %d was due", engine.ErrDamaged, rec.Seq, r.seq)
+	if err == nil && seqOf(k) != r.seq {
+		err = fmt.Errorf("%w: record %d where %d was due", engine.ErrDamaged, seqOf(k), r.seq)
 	}
-	r.seq = rec.Seq + 1
+	r.seq = seqOf(k) + max(1, uint32(len(recs)))
 	r.bytes += int64(len(k) + len(v))
-	if err == nil && rec.Seq == 0 && rec.Head == nil {
-		err = fmt.Errorf("%w: its first record is %s", engine.ErrDamaged, rec.Kind)
-	}
-	if err != nil {
-		if errors.Is(err, engine.ErrNewerFormat) {
-			return err
+	for i := range recs {
+		if e := l.fold(&recs[i], order); err == nil {
+			err = e
 		}
-		if l.damage == nil {
-			l.damage = err
-		}
-		return nil
 	}
+	if l.damage == nil {
+		l.damage = err
+	}
+	return nil
+}
+
+// fold takes in one record.
+func (l *loaded) fold(rec *engine.Record, order uint64) error {
+	r := &l.run
 	if rec.Seq == 0 {
+		if rec.Head == nil {
+			return fmt.Errorf("%w: its first record is %s", engine.ErrDamaged, rec.Kind)
+		}
 		head := *rec.Head
 		l.head, l.lane = &head, head.Lane
 		r.order, r.accepted = order, rec.At.UnixNano()
@@ -172,7 +180,7 @@ func (l *loaded) add(s *Store, k, v []byte) error {
 		l.asleep = false
 	}
 	r.started = r.started || begins(rec)
-	l.last = rec
+	l.last = *rec
 	l.last.Data = nil
 	if rec.Kind == engine.KindFinished {
 		l.last.Data = slices.Clone(rec.Data)

@@ -211,15 +211,12 @@ func (b *batch) stage(id engine.RunID) *staged {
 	return st
 }
 
-func (b *batch) putFrames(fs []frame) error {
-	j := b.bucket(bucketJournal)
-	for i := range fs {
-		if err := j.Put(fs[i].key[:], fs[i].value); err != nil {
-			return err
-		}
-		b.bytes += int64(len(fs[i].value)) + int64(len(fs[i].key))
+func (b *batch) putFrame(f *frame) error {
+	if len(f.value) == 0 {
+		return nil
 	}
-	return nil
+	b.bytes += int64(len(f.value)) + int64(len(f.key))
+	return b.bucket(bucketJournal).Put(f.key[:], f.value)
 }
 
 // write is the writer: the one goroutine with write transactions.
