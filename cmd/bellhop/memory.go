@@ -8,9 +8,16 @@ import (
 	"strings"
 )
 
-// limitMemory tells the garbage collector about the bound of the container, of which it does not know: nine tenths
+// gcPercent lets garbage grow to twice the live heap. That is small, about 15 MB under load: at the default of 100 the
+// collector ran thirty times a second and took a sixth of all processor time.
+const gcPercent = 200
+
+// limitMemory makes the collector run less often, and tells the garbage collector about the bound of the container, of which it does not know: nine tenths
 // of it, for not all memory is the heap's. GOMEMLIMIT, when set, has been obeyed already.
 func limitMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
