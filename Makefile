@@ -14,7 +14,7 @@ build: ## build the binary into bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/bellhop
 
 run: build ## start Bellhop with the example workflows and say what to try
-	./$(BIN) init --quiet bin/demo
+	./$(BIN) init --quiet --examples bin/demo
 	./$(BIN) serve --dir bin/demo
 
 test: build ## all tests with the race detector, the example workflows and their tests

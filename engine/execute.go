@@ -190,7 +190,9 @@ func (x *execution) onFailure(ctx context.Context, end *ending) error {
 	}
 	x.env.Roots["error"] = x.errorRoot(failure)
 	x.deadline = time.Time{} // a run that is out of time may still tell somebody
+	output := x.output       // what the run gave stays that of its own steps
 	_, err := x.steps(ctx, x.w.OnFailure)
+	x.output = output
 	return err
 }
 

@@ -135,7 +135,9 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 	state, err := foldJournal(c.Journal)
 	if errors.Is(err, ErrNewerFormat) {
 		e.Log.Error("a newer release wrote this run: it is left alone", "run", c.Run.String(), "error", err)
-		e.append(work, c, nil, Then{Kind: Park, Wake: time.Now().Add(time.Hour)})
+		if err := e.append(work, c, nil, Then{Kind: Park, Wake: time.Now().Add(time.Hour)}); err != nil {
+			e.Log.Error("park a run", "run", c.Run.String(), "error", err)
+		}
 		return
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ func (x *execution) complete(s *workflow.Step, attempt int, took time.Duration, 
 			err = fmt.Errorf("the output has %d bytes, at most %d can be kept", len(data), maxOutput)
 		}
 		if err != nil {
-			x.fail(s, attempt, took, err, StatusFailed, time.Time{})
+			_ = x.fail(s, attempt, took, err, StatusFailed, time.Time{})
 			return
 		}
 	}
@@ -37,8 +37,8 @@ func (x *execution) complete(s *workflow.Step, attempt int, took time.Duration, 
 	x.put(Record{At: x.host.now(), Kind: KindStepCompleted, Step: s.ID, Attempt: attempt, Status: status, Reason: reason, Took: took, Data: data, Memo: out})
 }
 
-// fail records a failed attempt; retryAt zero means that it was the last. It returns nil, so that callers can
-// return it.
+// fail records a failed attempt; retryAt zero means that it was the last. The step's error is data of the run, not an
+// error of the engine: what fail returns is nil, so that callers can end with it.
 func (x *execution) fail(s *workflow.Step, attempt int, took time.Duration, err error, status Status, retryAt time.Time) error {
 	f := StepError{Message: truncate(err.Error(), maxMessage), Attempts: attempt}
 	var answer *connectors.StatusError

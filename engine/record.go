@@ -67,6 +67,7 @@ func NewRunID(at time.Time, h *Head) RunID {
 // Kind is the kind of a Record. The numbers are stored: never reuse one.
 type Kind uint8
 
+// The kinds, in the order in which a run may see them.
 const (
 	KindAccepted      Kind = 0 // the event; Head says what runs
 	KindClaimed       Kind = 1 // a takeover after the holder died
@@ -89,6 +90,7 @@ func (k Kind) String() string {
 // Status is that of a run or of a step. The numbers are stored: never reuse one.
 type Status uint8
 
+// The statuses, of runs and of steps unless they say otherwise.
 const (
 	StatusQueued    Status = 1
 	StatusRunning   Status = 2
@@ -212,28 +214,28 @@ func DecodeRecord(id RunID, seq uint32, src []byte) (Record, error) {
 	for len(body) > 0 {
 		num, typ, n := protowire.ConsumeTag(body)
 		if n < 0 {
-			return r, fmt.Errorf("run %s, record %d: %w: %v", id, seq, ErrDamaged, protowire.ParseError(n))
+			return r, fmt.Errorf("run %s, record %d: %w: %w", id, seq, ErrDamaged, protowire.ParseError(n))
 		}
 		body = body[n:]
 		switch typ {
 		case protowire.VarintType:
 			v, n := protowire.ConsumeVarint(body)
 			if n < 0 {
-				return r, fmt.Errorf("run %s, record %d: %w: %v", id, seq, ErrDamaged, protowire.ParseError(n))
+				return r, fmt.Errorf("run %s, record %d: %w: %w", id, seq, ErrDamaged, protowire.ParseError(n))
 			}
 			body = body[n:]
 			r.setNumber(num, v)
 		case protowire.BytesType:
 			v, n := protowire.ConsumeBytes(body)
 			if n < 0 {
-				return r, fmt.Errorf("run %s, record %d: %w: %v", id, seq, ErrDamaged, protowire.ParseError(n))
+				return r, fmt.Errorf("run %s, record %d: %w: %w", id, seq, ErrDamaged, protowire.ParseError(n))
 			}
 			body = body[n:]
 			r.setBytes(num, v)
 		default:
 			n := protowire.ConsumeFieldValue(num, typ, body)
 			if n < 0 {
-				return r, fmt.Errorf("run %s, record %d: %w: %v", id, seq, ErrDamaged, protowire.ParseError(n))
+				return r, fmt.Errorf("run %s, record %d: %w: %w", id, seq, ErrDamaged, protowire.ParseError(n))
 			}
 			body = body[n:]
 		}

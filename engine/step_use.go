@@ -151,10 +151,10 @@ func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.
 	case errors.Is(err, ErrLost), errors.Is(err, errShutdown):
 		return nil, err // the outcome is not ours to record
 	case errors.Is(err, errCanceled):
-		x.fail(c.step, c.attempt, took, errCanceled, StatusCanceled, time.Time{})
+		_ = x.fail(c.step, c.attempt, took, errCanceled, StatusCanceled, time.Time{})
 		return nil, x.readSignals(ctx)
 	case errors.Is(err, errDeadline):
-		x.fail(c.step, c.attempt, took, err, StatusFailed, time.Time{})
+		_ = x.fail(c.step, c.attempt, took, err, StatusFailed, time.Time{})
 		return x.timedOut(), nil
 	}
 	retryAt := time.Time{}
@@ -168,8 +168,7 @@ func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.
 			retryAt = time.Time{}
 		}
 	}
-	x.fail(c.step, c.attempt, took, err, StatusFailed, retryAt)
-	return nil, nil
+	return nil, x.fail(c.step, c.attempt, took, err, StatusFailed, retryAt)
 }
 
 // backoff is exponential with full jitter: anything up to min(max, initial * 2^n).

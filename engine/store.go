@@ -129,6 +129,7 @@ type Claim struct {
 // ThenKind says what happens to a run after an Append.
 type ThenKind uint8
 
+// What can follow an Append.
 const (
 	Continue ThenKind = iota // the claim goes on
 	Park                     // the claim ends; the run is ready again at Then.Wake or at a Signal

@@ -17,7 +17,7 @@ import (
 var first = []string{"big-orders", "demo", "chat"}
 
 func (a *app) initCommand() *cobra.Command {
-	var quiet bool
+	var quiet, all bool
 	c := &cobra.Command{
 		Use:   "init [dir]",
 		Short: "Make a folder to start from: settings, an example workflow and its test",
@@ -27,7 +27,11 @@ func (a *app) initCommand() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			made, kept, err := folder.Init(dir, examples{workflows.Files})
+			var files fs.FS = examples{workflows.Files}
+			if all {
+				files = workflows.Files
+			}
+			made, kept, err := folder.Init(dir, files)
 			if err != nil {
 				return cannotStart("%w", err)
 			}
@@ -44,6 +48,7 @@ func (a *app) initCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&all, "examples", false, "write every example, most of them turned off, not only the first")
 	c.Flags().BoolVar(&quiet, "quiet", false, "print nothing")
 	return c
 }

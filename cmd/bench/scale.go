@@ -100,8 +100,10 @@ func fill(ctx context.Context, s *bolt.Store, runs, workflows int) error {
 				go func() {
 					h := c.Journal[0].Head
 					rec := engine.Record{At: c.Journal[0].At, Kind: engine.KindFinished, Status: engine.StatusSucceeded}
-					row := engine.Row{ID: c.Run, Workflow: h.Workflow, Version: h.Version, Trigger: h.Trigger,
-						Status: rec.Status, Accepted: rec.At, Finished: rec.At}
+					row := engine.Row{
+						ID: c.Run, Workflow: h.Workflow, Version: h.Version, Trigger: h.Trigger,
+						Status: rec.Status, Accepted: rec.At, Finished: rec.At,
+					}
 					errs <- s.Append(ctx, c, []engine.Record{rec}, engine.Then{Kind: engine.Finish, Row: row})
 				}()
 			}

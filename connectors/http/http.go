@@ -36,10 +36,14 @@ func New() *connectors.Connector {
 			Type: "object", Closed: true,
 			Order: []string{"base_url", "hosts", "username", "header", "name"},
 			Properties: map[string]connectors.Schema{
-				"base_url": {Type: "string", Format: "uri", Title: "Base address",
-					Description: "Put before a url that begins with a slash. The secrets may go to its host."},
-				"hosts": {Type: "array", Items: &connectors.Schema{Type: "string"}, Title: "Hosts",
-					Description: "Where the secrets may go, such as api.example.com or *.example.com. Without hosts and base address they go to the host of each url that a workflow names."},
+				"base_url": {
+					Type: "string", Format: "uri", Title: "Base address",
+					Description: "Put before a url that begins with a slash. The secrets may go to its host.",
+				},
+				"hosts": {
+					Type: "array", Items: &connectors.Schema{Type: "string"}, Title: "Hosts",
+					Description: "Where the secrets may go, such as api.example.com or *.example.com. Without hosts and base address they go to the host of each url that a workflow names.",
+				},
 				"username": {Type: "string", Title: "User name"},
 				"header":   {Type: "string", Title: "Header", Default: defaultHeader},
 				"name":     {Type: "string", Title: "Parameter", Description: "The name of the query parameter.", Examples: []any{"api_key"}},
@@ -67,8 +71,10 @@ func input() connectors.Schema {
 		OneOf: []string{"json", "form", "multipart", "xml", "raw"},
 		Properties: map[string]connectors.Schema{
 			"method": {Type: "string", Title: "Method", Default: "GET", Enum: []any{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}},
-			"url": {Type: "string", Format: "uri", Title: "Address", Examples: []any{"https://api.example.com/v1/orders"},
-				Description: "http:// or https://, or a path when the connection has a base address."},
+			"url": {
+				Type: "string", Format: "uri", Title: "Address", Examples: []any{"https://api.example.com/v1/orders"},
+				Description: "http:// or https://, or a path when the connection has a base address.",
+			},
 			"query":     {Type: "object", Values: text, Title: "Query", Description: "Parameters added to the address. A list repeats its name; nothing is left out."},
 			"headers":   {Type: "object", Values: text, Title: "Headers"},
 			"json":      {Title: "JSON body"},

@@ -246,7 +246,7 @@ func runChild(t *testing.T, dir string, acked, done map[engine.RunID]bool) {
 	for ready := false; ; {
 		line, err := r.ReadString('\n')
 		if err != nil {
-			if err != io.EOF || line != "" && strings.HasSuffix(line, "\n") {
+			if !errors.Is(err, io.EOF) || line != "" && strings.HasSuffix(line, "\n") {
 				t.Error(err)
 			}
 			break

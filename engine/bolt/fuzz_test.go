@@ -14,8 +14,10 @@ var sampleID = engine.RunID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1
 
 func TestStoredFormsRoundTrip(t *testing.T) {
 	at := time.Date(2026, 3, 1, 9, 0, 0, 5, time.UTC)
-	row := engine.Row{ID: sampleID, Parent: engine.RunID{9}, Workflow: "a/b", Version: "v", Trigger: "hook", Status: engine.StatusFailed,
-		Reason: "timeout", Summary: "It took too long.", Accepted: at, Finished: at.Add(time.Second)}
+	row := engine.Row{
+		ID: sampleID, Parent: engine.RunID{9}, Workflow: "a/b", Version: "v", Trigger: "hook", Status: engine.StatusFailed,
+		Reason: "timeout", Summary: "It took too long.", Accepted: at, Finished: at.Add(time.Second),
+	}
 	got, n, err := bolt.DecodeRow(sampleID, bolt.EncodeRow(&row, 7))
 	if err != nil || n != 7 {
 		t.Fatalf("row: %d records and %v", n, err)
@@ -23,8 +25,10 @@ func TestStoredFormsRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(row, got); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
-	d := engine.Delivery{ID: sampleID, Workflow: "a/b", Trigger: "hook", Outcome: engine.DeliveryRefused, Status: 401, Reason: "bad signature",
-		Run: engine.RunID{7}, At: at, Method: "POST", Path: "/hooks/a/b", Remote: "192.0.2.1", Size: 3, Data: []byte("abc")}
+	d := engine.Delivery{
+		ID: sampleID, Workflow: "a/b", Trigger: "hook", Outcome: engine.DeliveryRefused, Status: 401, Reason: "bad signature",
+		Run: engine.RunID{7}, At: at, Method: "POST", Path: "/hooks/a/b", Remote: "192.0.2.1", Size: 3, Data: []byte("abc"),
+	}
 	gotD, err := bolt.DecodeDelivery(sampleID, bolt.EncodeDelivery(&d))
 	if err != nil {
 		t.Fatal(err)

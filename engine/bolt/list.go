@@ -272,8 +272,10 @@ func (r *segmentRows) fill() error {
 			}
 			number, row, _, err := decodeSegmentRow(id, value)
 			if err != nil { // shown, never skipped in silence
-				row = engine.Row{ID: id, Workflow: r.q.Workflow, Status: engine.StatusFailed, Reason: "damaged",
-					Summary: "The stored history of this run is damaged.", Accepted: id.Time(), Finished: id.Time()}
+				row = engine.Row{
+					ID: id, Workflow: r.q.Workflow, Status: engine.StatusFailed, Reason: "damaged",
+					Summary: "The stored history of this run is damaged.", Accepted: id.Time(), Finished: id.Time(),
+				}
 			}
 			if matches(r.q, &row) && !r.s.expired(&row) {
 				r.rows = append(r.rows, listed{row: row, seg: r.g, number: number})

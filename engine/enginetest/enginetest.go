@@ -151,7 +151,7 @@ func CheckLaws(t testing.TB, recs []engine.Record) {
 func Laws(recs []engine.Record) error {
 	type step struct {
 		attempts            int
-		running, done, took bool
+		running, done bool
 	}
 	steps := map[string]*step{}
 	for i, r := range recs {
@@ -307,8 +307,10 @@ func started(step string, attempt int) engine.Record {
 }
 
 func completed(step string, attempt int) engine.Record {
-	return engine.Record{At: time.Now(), Kind: engine.KindStepCompleted, Step: step, Attempt: attempt,
-		Status: engine.StatusSucceeded, Data: []byte(`{"done":true}`)}
+	return engine.Record{
+		At: time.Now(), Kind: engine.KindStepCompleted, Step: step, Attempt: attempt,
+		Status: engine.StatusSucceeded, Data: []byte(`{"done":true}`),
+	}
 }
 
 func parkedUntil(at time.Time) engine.Record {

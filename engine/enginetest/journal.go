@@ -240,10 +240,10 @@ func i5OldClaim(h *harness) {
 }
 
 func i6Takeover(h *harness) {
-	queued, executing, asleep := h.accept(), engine.RunID{}, engine.RunID{}
+	queued, asleep := h.accept(), engine.RunID{}
 	c := h.claimRun(queued)
 	h.append(c, engine.Then{Kind: engine.Release})
-	executing = h.accept(workflow("w2"))
+	executing := h.accept(workflow("w2"))
 	asleep = h.accept(workflow("w3"))
 	for range 3 {
 		switch c := h.claim(); c.Run {

@@ -303,8 +303,10 @@ func (f *Folder) load(name string) (file File, ok bool) {
 		}
 	}
 	if err != nil {
-		return File{Path: shown, Problems: workflow.Problems{{File: shown, Line: 1, Column: 1,
-			Message: "the file cannot be read: " + err.Error(), Hint: "a link must stay inside the folder"}}}, true
+		return File{Path: shown, Problems: workflow.Problems{{
+			File: shown, Line: 1, Column: 1,
+			Message: "the file cannot be read: " + err.Error(), Hint: "a link must stay inside the folder",
+		}}}, true
 	}
 	f.mu.Lock()
 	before, seen := f.known[name]

@@ -73,10 +73,14 @@ func TestWhatATestCanSee(t *testing.T) {
 		{"hours of retries", big + ", mocks: [{use: http.request, fails: {status: 503}}], expect: {status: failed, errors: {tell: {status: 503, attempts: 3}}}", nil},
 		{"a final answer", big + ", mocks: [{use: http.request, fails: {status: 404}}], expect: {status: failed, errors: {tell: {status: 404, attempts: 1}}}", nil},
 		{"at the HTTP boundary", big + `, mocks: [{use: http.request, http: {expect: {method: POST, url: "https://chat.example.com/m", headers: {X-A: b}, json: {text: ADA}}, reply: {json: {id: 9}}}}], expect: {respond: {body: {id: 9}}}`, nil},
-		{"another request at the boundary", big + `, mocks: [{use: http.request, http: {expect: {method: PUT, json: {text: BOB}}, reply: {json: {id: 9}}}}], expect: {status: succeeded}`,
-			[]string{"the method is POST, want PUT", `the body.text is "ADA", want "BOB"`}},
-		{"a boundary with too few answers", big + `, mocks: [{use: http.request, http: [{reply: {status: 503}}]}], expect: {status: failed}`,
-			[]string{"made HTTP call 2", "made HTTP call 3"}},
+		{
+			"another request at the boundary", big + `, mocks: [{use: http.request, http: {expect: {method: PUT, json: {text: BOB}}, reply: {json: {id: 9}}}}], expect: {status: succeeded}`,
+			[]string{"the method is POST, want PUT", `the body.text is "ADA", want "BOB"`},
+		},
+		{
+			"a boundary with too few answers", big + `, mocks: [{use: http.request, http: [{reply: {status: 503}}]}], expect: {status: failed}`,
+			[]string{"made HTTP call 2", "made HTTP call 3"},
+		},
 		{"wrong answer", big + ", " + mock + ", expect: {respond: {status: 200}}", []string{"the answer has status 201, want 200"}},
 		{"unknown trigger", "trigger: {id: nope}, expect: {status: succeeded}", []string{`no trigger "nope"`}},
 	} {

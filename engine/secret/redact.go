@@ -158,9 +158,7 @@ func forms(v string) []string {
 	if trimmed := strings.TrimSpace(v); trimmed != v {
 		out = append(out, trimmed)
 	}
-	for _, escaped := range []string{url.QueryEscape(v), url.PathEscape(v), percent.ReplaceAllStringFunc(url.QueryEscape(v), strings.ToLower)} {
-		out = append(out, escaped)
-	}
+	out = append(out, []string{url.QueryEscape(v), url.PathEscape(v), percent.ReplaceAllStringFunc(url.QueryEscape(v), strings.ToLower)}...)
 	once := escapeJSON(v)
 	out = append(out, once...)
 	for _, e := range once {

@@ -86,7 +86,8 @@ func (s *Server) listConnectors(_ context.Context, in *Paging) (*body[page[conne
 
 func (s *Server) readConnector(_ context.Context, in *struct {
 	ID string `path:"id" maxLength:"64"`
-}) (*body[connectorView], error) {
+},
+) (*body[connectorView], error) {
 	c := s.Connectors.Connector(in.ID)
 	if c == nil {
 		return nil, fail(http.StatusNotFound, "there is no connector "+clip(in.ID), "GET /api/v1/connectors lists them")

@@ -66,7 +66,8 @@ func (s *Server) listDeliveries(ctx context.Context, in *struct {
 	Outcome  string    `query:"outcome" enum:"accepted,duplicate,kept,dropped,refused,failed"`
 	Since    time.Time `query:"since"`
 	Until    time.Time `query:"until"`
-}) (*body[page[DeliveryItem]], error) {
+},
+) (*body[page[DeliveryItem]], error) {
 	list, next, err := s.Engine.Store.Deliveries().List(ctx, engine.DeliveryQuery{
 		Workflow: in.Workflow, Outcome: in.Outcome, Since: in.Since, Until: in.Until, Cursor: in.Cursor, Limit: in.Limit,
 	})

@@ -30,15 +30,18 @@ func (s *Server) eventRoutes() {
 		OperationID: "read-events", Method: http.MethodGet, Path: eventsPath, Tags: []string{"events"}, Summary: "The stream of server-sent events",
 		Description: "Types: server.hello, run.started, run.step, run.finished, workflow.changed, workflow.problem, delivery.received, server.draining. " +
 			"They are summaries; fetch the data. The last 1,000 are kept for Last-Event-ID; `reset` says that some were missed: fetch everything again.",
-		Responses: map[string]*huma.Response{"200": {Description: "Events, until either side ends it",
-			Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "Events, until either side ends it",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
 	}, s.events)
 }
 
 func (s *Server) events(_ context.Context, in *struct {
 	Topics string `query:"topics" maxLength:"4096" doc:"Comma-separated: runs, run:<id>, workflows, deliveries, deliveries:<workflow>; empty: all."`
 	LastID string `header:"Last-Event-ID" maxLength:"64"`
-}) (*huma.StreamResponse, error) {
+},
+) (*huma.StreamResponse, error) {
 	t, problem := parseTopics(in.Topics)
 	if problem != nil {
 		return nil, problem

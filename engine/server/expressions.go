@@ -55,7 +55,8 @@ func (s *Server) evaluate(ctx context.Context, in *struct {
 	Body struct {
 		Items []evaluation `json:"items" maxItems:"50" nullable:"false"`
 	}
-}) (*body[evaluatedList], error) {
+},
+) (*body[evaluatedList], error) {
 	out := evaluatedList{Items: []evaluated{}}
 	for i := range in.Body.Items {
 		e := &in.Body.Items[i]

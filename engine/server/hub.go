@@ -174,8 +174,10 @@ func (n *notice) data() any {
 	case eventStarted:
 		return map[string]any{"run": n.run.String(), "workflow": n.workflow, "trigger": n.text}
 	case eventStep:
-		return map[string]any{"run": n.run.String(), "workflow": n.workflow, "step": n.step, "status": n.status, "attempt": n.attempt,
-			"ms": float64(n.took.Microseconds()) / 1000, "summary": n.text}
+		return map[string]any{
+			"run": n.run.String(), "workflow": n.workflow, "step": n.step, "status": n.status, "attempt": n.attempt,
+			"ms": float64(n.took.Microseconds()) / 1000, "summary": n.text,
+		}
 	case eventFinished:
 		return map[string]any{"run": n.run.String(), "workflow": n.workflow, "status": n.status, "summary": n.text}
 	case eventChanged:

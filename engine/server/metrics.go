@@ -24,8 +24,10 @@ func newMetrics(s *Server) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		calls:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellhop_hook_calls_total", Help: "Inbound calls answered since start, by HTTP status."}, []string{"code"}),
-		answers: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bellhop_hook_accept_seconds", Help: "Time from the headers of an accepted call to its answer; a call that waits for a respond step counts with its wait.",
-			Buckets: []float64{.0005, .001, .002, .004, .008, .016, .032, .064, .125, .25, .5, 1, 2.5, 5, 10, 30}}),
+		answers: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "bellhop_hook_accept_seconds", Help: "Time from the headers of an accepted call to its answer; a call that waits for a respond step counts with its wait.",
+			Buckets: []float64{.0005, .001, .002, .004, .008, .016, .032, .064, .125, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "bellhop_connections_refused_total", Help: "Connections closed at once because too many were open."}),
 	}
 	m.registry.MustRegister(m.calls, m.answers, m.refused, &storeCollector{s},

@@ -51,6 +51,7 @@ type runPage struct {
 	Partial bool      `json:"partial,omitempty" doc:"With q: the search stopped at its bound in time; next goes on."`
 }
 
+// RunID is the path of a route about one run.
 type RunID struct {
 	ID string `path:"id" maxLength:"64"`
 }
@@ -96,7 +97,8 @@ func (s *Server) listRuns(ctx context.Context, in *struct {
 	Text     string    `query:"q" maxLength:"200" doc:"Matches anywhere in the data of a run, without regard to case."`
 	Since    time.Time `query:"since" doc:"Accepted at or after."`
 	Until    time.Time `query:"until" doc:"Accepted before."`
-}) (*body[runPage], error) {
+},
+) (*body[runPage], error) {
 	q := engine.Query{Workflow: in.Workflow, Text: in.Text, Since: in.Since, Until: in.Until, Cursor: in.Cursor, Limit: in.Limit}
 	for _, name := range in.Status {
 		status, err := engine.ParseStatus(name)
@@ -137,7 +139,8 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 		Version string          `json:"version,omitempty" enum:"then,now" default:"then" doc:"The version that ran, or the current one."`
 		Data    json.RawMessage `json:"data,omitempty" doc:"Takes the place of trigger.body."`
 	}
-}) (*body[started], error) {
+},
+) (*body[started], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err

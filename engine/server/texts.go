@@ -40,8 +40,10 @@ type textAnswer struct {
 func (s *Server) textRoutes(tags []string) {
 	text := huma.SchemaFromType(s.api.OpenAPI().Components.Schemas, typeOf[textBody]())
 	yaml := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
-	answer := map[string]*huma.Response{"200": {Description: "The text, as JSON or, where Accept asks for it, as the YAML itself",
-		Content: map[string]*huma.MediaType{"application/json": {Schema: text}, "application/yaml": yaml}}}
+	answer := map[string]*huma.Response{"200": {
+		Description: "The text, as JSON or, where Accept asks for it, as the YAML itself",
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: text}, "application/yaml": yaml},
+	}}
 	handle(s, huma.Operation{
 		OperationID: "read-text", Method: http.MethodGet, Path: "/api/v1/workflows/{id}/text", Tags: tags, Summary: "The text of a workflow file",
 		Errors: []int{http.StatusNotFound}, Responses: answer,
@@ -49,11 +51,15 @@ func (s *Server) textRoutes(tags []string) {
 	handle(s, huma.Operation{
 		OperationID: "write-text", Method: http.MethodPut, Path: "/api/v1/workflows/{id}/text", Tags: tags, Summary: "Write a workflow file",
 		Description: "The text is checked, written and live when this answers. An existing file needs If-Match with the version that was read.",
-		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusPreconditionFailed, http.StatusPreconditionRequired,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity},
+		Errors: []int{
+			http.StatusBadRequest, http.StatusNotFound, http.StatusPreconditionFailed, http.StatusPreconditionRequired,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"text"},
-				Properties: map[string]*huma.Schema{"text": {Type: huma.TypeString}}}},
+			"application/json": {Schema: &huma.Schema{
+				Type: huma.TypeObject, Required: []string{"text"},
+				Properties: map[string]*huma.Schema{"text": {Type: huma.TypeString}},
+			}},
 			"application/yaml": yaml,
 		}},
 		SkipValidateBody: true, // it may be YAML
@@ -70,7 +76,8 @@ func (s *Server) textRoutes(tags []string) {
 func (s *Server) readText(_ context.Context, in *struct {
 	WorkflowID
 	Accept string `header:"Accept" hidden:"true"`
-}) (*textAnswer, error) {
+},
+) (*textAnswer, error) {
 	text, err := s.text(in.ID)
 	if err != nil {
 		return nil, err
@@ -82,7 +89,8 @@ func (s *Server) readVersion(ctx context.Context, in *struct {
 	WorkflowID
 	Version string `path:"version" maxLength:"64"`
 	Accept  string `header:"Accept" hidden:"true"`
-}) (*textAnswer, error) {
+},
+) (*textAnswer, error) {
 	w, err := s.Engine.Version(ctx, in.ID, in.Version)
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil, fail(http.StatusNotFound, "no version "+clip(in.Version)+" of "+clip(in.ID)+" is stored", "")
@@ -121,7 +129,8 @@ func (s *Server) writeText(ctx context.Context, in *struct {
 	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"Only create: 412 when there is a file already."`
 	ContentType string `header:"Content-Type" hidden:"true"`
 	RawBody     []byte
-}) (*saved, error) {
+},
+) (*saved, error) {
 	if err := workflow.CheckID(in.ID); err != nil {
 		return nil, fail(http.StatusUnprocessableEntity, clip(in.ID)+" cannot be the id of a workflow: "+err.Error(), "")
 	}

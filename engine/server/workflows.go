@@ -43,6 +43,7 @@ type triggerItem struct {
 	Summary string `json:"summary" example:"POST /hooks/shopify/orders"`
 }
 
+// WorkflowID is the path of a route about one workflow.
 type WorkflowID struct {
 	ID string `path:"id" maxLength:"512" doc:"The path of its file below workflows/, without .yaml."`
 }
@@ -78,7 +79,8 @@ func (s *Server) listWorkflows(ctx context.Context, in *struct {
 	Query   string `query:"q" maxLength:"200" doc:"Matches in id, name and description, without regard to case."`
 	Tag     string `query:"tag" maxLength:"200"`
 	Enabled string `query:"enabled" enum:"true,false"`
-}) (*body[page[workflowItem]], error) {
+},
+) (*body[page[workflowItem]], error) {
 	files := slices.Clone(s.Files())
 	slices.SortFunc(files, func(a, b folder.File) int { return strings.Compare(fileKey(&a), fileKey(&b)) })
 	first := sort.Search(len(files), func(i int) bool { return fileKey(&files[i]) > in.Cursor })
@@ -221,7 +223,8 @@ func (s *Server) setEnabled(ctx context.Context, in *struct {
 	Body struct {
 		Enabled bool `json:"enabled"`
 	}
-}) (*body[workflowItem], error) {
+},
+) (*body[workflowItem], error) {
 	text, err := s.text(in.ID)
 	if err != nil {
 		return nil, err
@@ -263,7 +266,8 @@ func (s *Server) startRun(ctx context.Context, in *struct {
 	Body *struct {
 		Body json.RawMessage `json:"body,omitempty" doc:"What expressions see as trigger.body."`
 	}
-}) (*body[started], error) {
+},
+) (*body[started], error) {
 	if s.Engine.Workflow(in.ID) == nil {
 		if _, err := s.file(in.ID); err != nil {
 			return nil, err
@@ -302,7 +306,8 @@ func plain(src json.RawMessage) (any, error) {
 func (s *Server) readTrigger(ctx context.Context, in *struct {
 	WorkflowID
 	Trigger string `path:"trigger" maxLength:"200"`
-}) (*body[trigger.State], error) {
+},
+) (*body[trigger.State], error) {
 	w := s.Engine.Workflow(in.ID)
 	if w == nil {
 		return nil, noWorkflow(in.ID)

@@ -53,29 +53,51 @@ func TestNext(t *testing.T) {
 		after            string
 		want             []string
 	}{
-		{name: "weekdays", zone: "Europe/Berlin", cron: "0 9 * * MON-FRI", after: "2026-01-02T12:00:00+01:00",
-			want: []string{"2026-01-05T09:00:00+01:00", "2026-01-06T09:00:00+01:00"}},
-		{name: "strictly after", zone: "UTC", cron: "*/15 * * * *", after: "2026-01-01T00:15:00Z",
-			want: []string{"2026-01-01T00:30:00Z", "2026-01-01T00:45:00Z"}},
-		{name: "day of month or of week", zone: "UTC", cron: "0 0 13 * FRI", after: "2026-02-07T00:00:00Z",
-			want: []string{"2026-02-13T00:00:00Z", "2026-02-20T00:00:00Z", "2026-02-27T00:00:00Z", "2026-03-06T00:00:00Z", "2026-03-13T00:00:00Z"}},
+		{
+			name: "weekdays", zone: "Europe/Berlin", cron: "0 9 * * MON-FRI", after: "2026-01-02T12:00:00+01:00",
+			want: []string{"2026-01-05T09:00:00+01:00", "2026-01-06T09:00:00+01:00"},
+		},
+		{
+			name: "strictly after", zone: "UTC", cron: "*/15 * * * *", after: "2026-01-01T00:15:00Z",
+			want: []string{"2026-01-01T00:30:00Z", "2026-01-01T00:45:00Z"},
+		},
+		{
+			name: "day of month or of week", zone: "UTC", cron: "0 0 13 * FRI", after: "2026-02-07T00:00:00Z",
+			want: []string{"2026-02-13T00:00:00Z", "2026-02-20T00:00:00Z", "2026-02-27T00:00:00Z", "2026-03-06T00:00:00Z", "2026-03-13T00:00:00Z"},
+		},
 		{name: "leap day", zone: "UTC", cron: "0 0 29 2 *", after: "2096-03-01T00:00:00Z", want: []string{"2104-02-29T00:00:00Z"}},
-		{name: "a skipped time runs at the end of the gap", zone: "Europe/Berlin", cron: "30 2 * * *", after: "2026-03-28T12:00:00+01:00",
-			want: []string{"2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"}},
-		{name: "a doubled time runs once, the first", zone: "Europe/Berlin", cron: "30 2 * * *", after: "2026-10-24T12:00:00+02:00",
-			want: []string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"}},
-		{name: "also when looked at in between", zone: "Europe/Berlin", cron: "30 2 * * *", after: "2026-10-25T02:10:00+01:00",
-			want: []string{"2026-10-26T02:30:00+01:00"}},
-		{name: "skipped times that fall together run once", zone: "America/New_York", cron: "0,15,30,45 2 * * *", after: "2026-03-08T01:59:00-05:00",
-			want: []string{"2026-03-08T03:00:00-04:00", "2026-03-09T02:00:00-04:00"}},
-		{name: "half an hour of gap", zone: "Australia/Lord_Howe", cron: "10 2 * * *", after: "2026-10-04T00:00:00+10:30",
-			want: []string{"2026-10-04T02:30:00+11:00", "2026-10-05T02:10:00+11:00"}},
-		{name: "midnight is skipped", zone: "America/Sao_Paulo", cron: "0 0 * * *", after: "2018-11-03T12:00:00-03:00",
-			want: []string{"2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"}},
-		{name: "a whole day is skipped", zone: "Pacific/Apia", cron: "0 12 * * *", after: "2011-12-29T13:00:00-10:00",
-			want: []string{"2011-12-31T00:00:00+14:00", "2011-12-31T12:00:00+14:00"}},
-		{name: "every is elapsed time", every: time.Hour, after: "2026-03-29T00:30:00Z",
-			want: []string{"2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"}},
+		{
+			name: "a skipped time runs at the end of the gap", zone: "Europe/Berlin", cron: "30 2 * * *", after: "2026-03-28T12:00:00+01:00",
+			want: []string{"2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"},
+		},
+		{
+			name: "a doubled time runs once, the first", zone: "Europe/Berlin", cron: "30 2 * * *", after: "2026-10-24T12:00:00+02:00",
+			want: []string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"},
+		},
+		{
+			name: "also when looked at in between", zone: "Europe/Berlin", cron: "30 2 * * *", after: "2026-10-25T02:10:00+01:00",
+			want: []string{"2026-10-26T02:30:00+01:00"},
+		},
+		{
+			name: "skipped times that fall together run once", zone: "America/New_York", cron: "0,15,30,45 2 * * *", after: "2026-03-08T01:59:00-05:00",
+			want: []string{"2026-03-08T03:00:00-04:00", "2026-03-09T02:00:00-04:00"},
+		},
+		{
+			name: "half an hour of gap", zone: "Australia/Lord_Howe", cron: "10 2 * * *", after: "2026-10-04T00:00:00+10:30",
+			want: []string{"2026-10-04T02:30:00+11:00", "2026-10-05T02:10:00+11:00"},
+		},
+		{
+			name: "midnight is skipped", zone: "America/Sao_Paulo", cron: "0 0 * * *", after: "2018-11-03T12:00:00-03:00",
+			want: []string{"2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"},
+		},
+		{
+			name: "a whole day is skipped", zone: "Pacific/Apia", cron: "0 12 * * *", after: "2011-12-29T13:00:00-10:00",
+			want: []string{"2011-12-31T00:00:00+14:00", "2011-12-31T12:00:00+14:00"},
+		},
+		{
+			name: "every is elapsed time", every: time.Hour, after: "2026-03-29T00:30:00Z",
+			want: []string{"2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"},
+		},
 		{name: "every is aligned", every: 7 * time.Second, after: "1970-01-01T00:00:08Z", want: []string{"1970-01-01T00:00:14Z"}},
 	}
 	for _, tt := range tests {

@@ -48,8 +48,10 @@ func newSchedule(s *Set, w *workflow.Workflow, t *workflow.Trigger) (Trigger, er
 	if err != nil {
 		return nil, err
 	}
-	return &schedule{workflow: w, trigger: t, clock: clock, store: s.Store, began: s.began,
-		log: s.Log.With("workflow", w.ID, "trigger", t.ID)}, nil
+	return &schedule{
+		workflow: w, trigger: t, clock: clock, store: s.Store, began: s.began,
+		log: s.Log.With("workflow", w.ID, "trigger", t.ID),
+	}, nil
 }
 
 func scheduleKey(workflow, trigger string) string { return "schedule/" + workflow + ":" + trigger }

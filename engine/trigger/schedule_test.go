@@ -17,8 +17,10 @@ import (
 
 // restart gives a new Set on the same engine and store, as a new process would have.
 func (h *house) restart() *house {
-	return &house{engine: h.engine, store: h.store,
-		Set: trigger.New(trigger.Options{Engine: h.engine, Store: h.store, PublicURL: "https://bell.example.com"})}
+	return &house{
+		engine: h.engine, store: h.store,
+		Set: trigger.New(trigger.Options{Engine: h.engine, Store: h.store, PublicURL: "https://bell.example.com"}),
+	}
 }
 
 // ticks returns the times of the ticks that started runs, oldest first, in UTC, as hours and minutes.

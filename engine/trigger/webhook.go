@@ -69,8 +69,10 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		allow := m.end.allow()
 		first, _, _ := strings.Cut(allow, ",")
 		c := &call{set: s, hook: m.end.hooks[first], r: r, at: time.Now()}
-		c.refuse(w, &refusal{status: http.StatusMethodNotAllowed, allow: allow,
-			detail: "the method " + r.Method + " is not one of: " + allow, hangUp: r.ContentLength != 0})
+		c.refuse(w, &refusal{
+			status: http.StatusMethodNotAllowed, allow: allow,
+			detail: "the method " + r.Method + " is not one of: " + allow, hangUp: r.ContentLength != 0,
+		})
 		return
 	}
 	c := &call{set: s, hook: h, r: r, at: time.Now(), params: make(map[string]any, len(m.params))}
@@ -131,8 +133,10 @@ func (c *call) checkHeader() *refusal {
 }
 
 func (c *call) tooLarge() *refusal {
-	return &refusal{status: http.StatusRequestEntityTooLarge, hangUp: true,
-		detail: "the body is larger than " + strconv.FormatInt(c.hook.limit, 10) + " bytes"}
+	return &refusal{
+		status: http.StatusRequestEntityTooLarge, hangUp: true,
+		detail: "the body is larger than " + strconv.FormatInt(c.hook.limit, 10) + " bytes",
+	}
 }
 
 // hold takes cost bytes of the memory budget in place of what the call holds so far.
@@ -461,8 +465,10 @@ func (c *call) failed(ev *engine.Event, err error) *refusal {
 	var input *engine.InputError
 	switch {
 	case errors.As(err, &full):
-		no := &refusal{status: http.StatusServiceUnavailable, detail: full.Error(), unrecorded: true,
-			retryAfter: max(1, int((full.RetryAfter+time.Second-1)/time.Second))}
+		no := &refusal{
+			status: http.StatusServiceUnavailable, detail: full.Error(), unrecorded: true,
+			retryAfter: max(1, int((full.RetryAfter+time.Second-1)/time.Second)),
+		}
 		if full.Workflow != "" {
 			no.status = http.StatusTooManyRequests
 		}

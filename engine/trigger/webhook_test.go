@@ -197,9 +197,11 @@ func TestBodies(t *testing.T) {
 		{"bytes", "\xff\xfe\x00"},
 		{"multipart", multi},
 	}
-	types := []string{"", "application/json", "application/json; charset=utf-8", "application/vnd.api+json", "application/x-www-form-urlencoded",
+	types := []string{
+		"", "application/json", "application/json; charset=utf-8", "application/vnd.api+json", "application/x-www-form-urlencoded",
 		"application/xml", "text/xml; charset=utf-8", "text/plain", "text/plain; charset=iso-8859-1", "multipart/form-data; boundary=x",
-		"multipart/form-data", "application/octet-stream", "image/png", "nonsense", "application/json; charset=utf-16", "text/plain; charset=koi8-r"}
+		"multipart/form-data", "application/octet-stream", "image/png", "nonsense", "application/json; charset=utf-16", "text/plain; charset=koi8-r",
+	}
 	// What each type makes of each body, in the order of bodies: the status, or the body that expressions see.
 	isJSON := []any{nil, map[string]any{"a": 1, "big": json.Number("12345678901234567890")}, []any{1, "é"}, 7, 400, 400, 400, 400, 400, 400, 400, 400}
 	isXML := []any{nil, 400, 400, 400, 400, 400, 400, map[string]any{"o": map[string]any{"@id": "7", "b": "2"}}, 400, 400, 400, 400}
@@ -218,8 +220,10 @@ func TestBodies(t *testing.T) {
 	anyForm := "a form has no wrong text, but for percent signs and bytes that are not UTF-8"
 	isForm := []any{nil, anyForm, anyForm, anyForm, anyForm, anyForm, map[string]any{"a": []any{"1", "2"}, "b": "x y!"}, anyForm, anyForm, anyForm, anyForm, anyForm}
 	noBoundary := []any{nil, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400}
-	want := [][]any{unsupported, isJSON, isJSON, isJSON, isForm, isXML, isXML, isText, isLatin, isMulti,
-		noBoundary, unsupported, unsupported, unsupported, unsupported, unsupported}
+	want := [][]any{
+		unsupported, isJSON, isJSON, isJSON, isForm, isXML, isXML, isText, isLatin, isMulti,
+		noBoundary, unsupported, unsupported, unsupported, unsupported, unsupported,
+	}
 
 	h := newHouse(t, t.TempDir())
 	h.live(t, parse(t, "in", openHook))
