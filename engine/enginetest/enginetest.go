@@ -150,7 +150,7 @@ func CheckLaws(t testing.TB, recs []engine.Record) {
 // Laws returns the first law that a journal breaks, or nil.
 func Laws(recs []engine.Record) error {
 	type step struct {
-		attempts            int
+		attempts      int
 		running, done bool
 	}
 	steps := map[string]*step{}
