@@ -22,7 +22,8 @@ type Simulation struct {
 	Zone       *time.Location // of dates without a zone; nil: UTC
 	// Invoke makes one attempt. The clock has moved to c.Now.
 	Invoke  func(ctx context.Context, c SimulatedCall) (any, error)
-	Journal []Record // what the run has done before, for example until a crash; nil: it begins with Event
+	Journal []Record // what the run of this ID has done before, for example until a crash; nil: it begins with Event
+	ID      RunID
 	// RealTime makes waits real, for runs that make real calls.
 	RealTime bool
 }
@@ -67,7 +68,7 @@ func (s Simulation) Run(ctx context.Context) (*Simulated, error) {
 	// The event is decoded from its stored form: a run of the engine may have to do so too.
 	h.out.Records = []Record{{At: s.Now, Kind: KindAccepted, Head: &head, Data: data, Format: RecordFormat}}
 	if s.Journal != nil {
-		h.out.Records = slices.Clone(s.Journal)
+		h.out.Records, h.out.ID = slices.Clone(s.Journal), s.ID
 	}
 	for h.clock.Sub(s.Now) < maxSimulated {
 		state, err := foldJournal(h.out.Records)
