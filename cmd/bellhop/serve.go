@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -31,7 +32,10 @@ import (
 	"github.com/bellhop-dev/bellhop/ui"
 )
 
-const closing = 5 * time.Second // what the store gets to finish its writes
+const (
+	closing       = 5 * time.Second // what the store gets to finish its writes
+	manyWorkflows = 500
+)
 
 func (a *app) serveCommand() *cobra.Command {
 	var dir, level *string
@@ -159,6 +163,9 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		return cannotStart("listen on %s: %w\n  Another program may use it: stop that, or choose another address with --listen", s.Listen, reason(err))
 	}
 	log.Info("hooks are accepted", "listen", listener.Addr().String(), "workflows", len(e.Workflows()))
+	if len(e.Workflows()) > manyWorkflows {
+		debug.FreeOSMemory() // reading the files made much more garbage than what is kept of them
+	}
 	a.printStart(f.Dir(), s, publicURL, listener.Addr().String(), l)
 
 	g, work := errgroup.WithContext(ctx)

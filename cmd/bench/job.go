@@ -43,8 +43,8 @@ func (o *options) job(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bellhop: %w", err)
 		}
-		fmt.Printf("  bare     %s\n  bellhop  %s\n  ratio    %.2f (>= 0.60, aim 0.75)   fdatasync p50 %s\n",
-			bare, bell, bell.rate/bare.rate, probe.Round(time.Microsecond))
+		fmt.Printf("  bare     %s\n  bellhop  %s\n  ratio    %.2f (>= 0.60, aim 0.75)   ack p99 %.1f commits (<= 4; a commit every %s)   fdatasync p50 %s\n",
+			bare, bell, bell.rate/bare.rate, float64(bell.p99)/float64(bell.commit), bell.commit.Round(10*time.Microsecond), probe.Round(time.Microsecond))
 		ratios = append(ratios, bell.rate/bare.rate)
 	}
 	fmt.Printf("  median ratio %.2f\n", median(ratios))
@@ -55,6 +55,7 @@ type jobResult struct {
 	rate, rss, peak float64
 	cpu             time.Duration // per event
 	p50, p99        time.Duration // of the acknowledgment
+	commit          time.Duration // mean time between two commits; 0: the program does not tell
 }
 
 func (r jobResult) String() string {
@@ -67,6 +68,7 @@ type server struct {
 	cmd      *exec.Cmd
 	hook     string
 	finished func() (int, error) // runs finished so far
+	commits  func() (int, error) // so far; nil: the program does not tell
 }
 
 func (s *server) stop() {
@@ -164,18 +166,19 @@ func serveBellhop(ctx context.Context, binary, dir string) (*server, error) {
 			return nil, errors.New("the server does not get ready; see serve.log")
 		}
 	}
-	return &server{cmd: cmd, hook: base + "/hooks/order", finished: func() (int, error) { return finishedRuns(base) }}, nil
+	return &server{cmd: cmd, hook: base + "/hooks/order", finished: func() (int, error) { return counter(base, "bellhop_runs_finished_total") },
+		commits: func() (int, error) { return counter(base, "bellhop_store_commits_total") }}, nil
 }
 
-// finishedRuns reads the counter of ended runs from /metrics.
-func finishedRuns(base string) (int, error) {
+// counter sums a counter of /metrics over its labels.
+func counter(base, name string) (int, error) {
 	body, err := get(base + "/metrics")
 	if err != nil {
 		return 0, err
 	}
 	total := 0.0
 	for line := range strings.Lines(string(body)) {
-		if strings.HasPrefix(line, "bellhop_runs_finished_total") {
+		if strings.HasPrefix(line, name) {
 			v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
 			if err != nil {
 				return 0, err
@@ -208,7 +211,12 @@ func (o *options) measure(ctx context.Context, s *sink, name string, start func(
 	if err != nil {
 		return r, err
 	}
-	before := s.count.Load()
+	before, commits := s.count.Load(), 0
+	if srv.commits != nil {
+		if commits, err = srv.commits(); err != nil {
+			return r, err
+		}
+	}
 	begun := time.Now()
 	acks, err := load(ctx, srv.hook, o.callers, o.events)
 	if err != nil {
@@ -217,7 +225,15 @@ func (o *options) measure(ctx context.Context, s *sink, name string, start func(
 	if err := settle(ctx, srv, o.events/20+o.events); err != nil {
 		return r, err
 	}
-	r.rate = float64(o.events) / time.Since(begun).Seconds()
+	took := time.Since(begun)
+	r.rate = float64(o.events) / took.Seconds()
+	if srv.commits != nil {
+		n, err := srv.commits()
+		if err != nil {
+			return r, err
+		}
+		r.commit = took / time.Duration(max(1, n-commits))
+	}
 	if got := s.count.Load() - before; got != int64(o.events) {
 		return r, fmt.Errorf("the sink got %d calls, want %d", got, o.events)
 	}
