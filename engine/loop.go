@@ -135,9 +135,7 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 	state, err := foldJournal(c.Journal)
 	if errors.Is(err, ErrNewerFormat) {
 		e.Log.Error("a newer release wrote this run: it is left alone", "run", c.Run.String(), "error", err)
-		if err := e.append(work, c, nil, Then{Kind: Park, Wake: time.Now().Add(time.Hour)}); err != nil {
-			e.Log.Error("park a run", "run", c.Run.String(), "error", err)
-		}
+		e.later(work, c, time.Hour)
 		return
 	}
 	if err != nil {
@@ -146,6 +144,11 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 		return
 	}
 	w, err := e.Version(work, state.head.Workflow, state.head.Version)
+	if errors.Is(err, ErrUnavailable) {
+		e.Log.Warn("a run's version cannot be loaded now", "run", c.Run.String(), "workflow", state.head.Workflow, "error", err)
+		e.later(work, c, 10*time.Second)
+		return
+	}
 	if err != nil {
 		e.Log.Error("a run's version cannot be loaded", "run", c.Run.String(), "workflow", state.head.Workflow, "error", err)
 		e.quarantine(work, c, err.Error())
@@ -172,6 +175,13 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 		defer x.trusted()
 	}
 	x.logEnd(e.Log, x.run(ctx))
+}
+
+// later gives a run back that cannot be worked on now.
+func (e *Engine) later(ctx context.Context, c *Claim, wait time.Duration) {
+	if err := e.append(ctx, c, nil, Then{Kind: Park, Wake: time.Now().Add(wait)}); err != nil {
+		e.Log.Error("park a run", "run", c.Run.String(), "error", err)
+	}
 }
 
 // quarantine ends a run that the engine cannot work on; its journal is kept.

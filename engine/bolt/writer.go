@@ -22,7 +22,7 @@ const (
 	maxQueueOps   = 8192
 	maxQueueBytes = 64 << 20
 	maxQueueWait  = time.Second
-	maxLinger     = 2 * time.Millisecond
+	maxLinger     = 2 * time.Millisecond  // and at most one and a half commits: where the disk is fast, callers need that to come back
 	slowCommit    = 20 * time.Millisecond // background work stays out of the commit after one that took longer
 )
 
@@ -230,7 +230,7 @@ func (s *Store) write() {
 		last = 1           // requests that the next batch may hope for
 	)
 	for {
-		reqs := s.queue.take(last, min(mean/2, maxLinger), took < slowCommit, timer)
+		reqs := s.queue.take(last, min(mean*3/2, maxLinger), took < slowCommit, timer)
 		if reqs == nil {
 			return
 		}
