@@ -102,7 +102,7 @@ type Response struct {
 	Body    string            `json:"body,omitempty"`
 }
 
-// Reply is what AcceptAndWait saw. Response nil and Done false: ctx ended first.
+// Reply is what AcceptAndWait saw. Response nil and Done false: ctx or the engine ended first.
 type Reply struct {
 	ID        RunID
 	Duplicate bool
@@ -115,7 +115,8 @@ type Reply struct {
 type waiter struct{ ch chan Reply }
 
 // AcceptAndWait accepts an event and waits for a respond step, for the end of the run, or for ctx to be done,
-// whichever is first. The event is durable even when ctx ends first; then err is nil.
+// whichever is first. The event is durable even when ctx ends first; then err is nil. A drain ends the wait too:
+// what is left of the run comes after the next start.
 func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
 	r, err := e.newRun(context.WithoutCancel(ctx), &ev, nil) // a caller who hangs up has still sent it
 	if err != nil {
@@ -135,13 +136,18 @@ func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
 			return reply, nil
 		}
 	}
+	var reply Reply
 	select {
-	case reply := <-w.ch:
-		reply.ID, reply.Duplicate = id, acc[0].Duplicate
-		return reply, nil
+	case reply = <-w.ch:
 	case <-ctx.Done():
-		return Reply{ID: id, Duplicate: acc[0].Duplicate}, nil
+	case <-e.rest:
+		select {
+		case reply = <-w.ch: // the last that the run did
+		default:
+		}
 	}
+	reply.ID, reply.Duplicate = id, acc[0].Duplicate
+	return reply, nil
 }
 
 func (e *Engine) await(id RunID, w *waiter) (stop func()) {

@@ -47,6 +47,7 @@ type Engine struct {
 	waiting  map[RunID][]*waiter
 
 	drain chan struct{} // closed when Run stops claiming
+	rest  chan struct{} // closed when Run works on no run any more
 	alone sync.Mutex    // held while a run is tried that may have crashed the process
 }
 
@@ -90,6 +91,7 @@ func New(o Options) (*Engine, error) {
 		running:  map[RunID]*execution{},
 		waiting:  map[RunID][]*waiter{},
 		drain:    make(chan struct{}),
+		rest:     make(chan struct{}),
 	}, nil
 }
 

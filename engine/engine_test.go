@@ -362,6 +362,32 @@ func TestWaitingForTheEndGivesStatusAndOutput(t *testing.T) {
 	}
 }
 
+func TestADrainAnswersThoseWhoWaitForTheEnd(t *testing.T) {
+	h := newHouse(t)
+	begun, hold := make(chan struct{}), make(chan struct{})
+	h.other.do = func(int, *connectors.Call) (any, error) { close(begun); <-hold; return nil, nil }
+	h.start()
+	h.publish("w", "triggers: [{webhook: {respond: finished}}]\nsteps: [{use: other.send}, {use: other.put}]\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	type answer struct {
+		engine.Reply
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		reply, err := h.AcceptAndWait(ctx, event("w", nil))
+		answers <- answer{reply, err}
+	}()
+	<-begun
+	time.AfterFunc(50*time.Millisecond, func() { close(hold) })
+	h.stop() // the first step ends, the second waits for the next start
+	a := <-answers
+	if a.err != nil || a.ID.IsZero() || a.Done || ctx.Err() != nil {
+		t.Errorf("reply %+v, %v; want the run without an end, before %v", a.Reply, a.err, ctx.Err())
+	}
+}
+
 func TestCancelStopsTheCallInFlight(t *testing.T) {
 	h := newHouse(t).start()
 	h.publish("w", "triggers: [{webhook: {}}]\nsteps: [{id: slow, use: other.hang, timeout: 1h}, {use: other.send}]\n")

@@ -66,6 +66,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		stopWork(errShutdown)
 		<-done
 	}
+	close(e.rest)
 	if ctx.Err() != nil {
 		return nil
 	}

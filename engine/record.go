@@ -204,6 +204,9 @@ func DecodeRecord(id RunID, seq uint32, src []byte) (Record, error) {
 		return r, fmt.Errorf("run %s, record %d: %w: %d bytes", id, seq, ErrDamaged, len(src))
 	}
 	r.Format = src[0]
+	if r.Format == 0 {
+		return r, fmt.Errorf("run %s, record %d: %w: format 0", id, seq, ErrDamaged)
+	}
 	if r.Format > RecordFormat {
 		return r, fmt.Errorf("run %s, record %d: %w (format %d, this build reads %d)", id, seq, ErrNewerFormat, r.Format, RecordFormat)
 	}

@@ -10,7 +10,8 @@ import (
 	"slices"
 )
 
-const firstSettings = `# Settings that your team shares. Secrets stay outside: name an environment variable instead, as below.
+const firstSettings = `# yaml-language-server: $schema=http://127.0.0.1:7788/schema/settings.json
+# Settings that your team shares. Secrets stay outside: name an environment variable instead, as below.
 # Every setting can also be a flag (--timezone) or a variable (BELLHOP_TIMEZONE).
 
 # public_url: https://bell.example.com

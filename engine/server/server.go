@@ -116,6 +116,7 @@ func New(o Options) (*Server, error) {
 	}
 	r.GET("/metrics", gin.WrapH(s.metrics.handler()))
 	r.GET(openAPIPath, s.serveOpenAPI)
+	r.GET("/schema/:file", s.schema)
 	r.NoMethod(s.noMethod)
 	r.NoRoute(s.noRoute())
 	s.router = r
