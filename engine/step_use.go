@@ -297,7 +297,7 @@ func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out a
 	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops}
 	if c.use.Connection != "" {
 		if call.Connection, err = e.Connections(c.use.Connection); err != nil {
-			return nil, connectors.Permanent(fmt.Errorf("connection %s: %w", c.use.Connection, err))
+			return nil, connectors.Permanent(err) // it names the connection
 		}
 	}
 	return c.action.Do(ctx, call)

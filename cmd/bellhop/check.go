@@ -71,9 +71,14 @@ func (c *checked) check(path string) error {
 	c.Workflows += len(files)
 	c.Tests += len(tests)
 	c.Problems = append(c.Problems, f.Problems()...)
+	var workflows []*workflow.Workflow
 	for _, file := range files {
 		c.Problems = append(c.Problems, file.Problems...)
+		if file.Workflow != nil {
+			workflows = append(workflows, file.Workflow)
+		}
 	}
+	c.Problems = append(c.Problems, workflow.Clashes(workflows)...)
 	for _, t := range tests {
 		c.Problems = append(c.Problems, t.Problems...)
 	}

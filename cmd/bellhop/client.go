@@ -125,7 +125,9 @@ func refused(status int, text []byte) error {
 		message = p.Title
 	}
 	for _, e := range p.Errors {
-		message += "\n  " + strings.TrimSpace(e.Location+" "+e.Message)
+		if text := strings.TrimSpace(e.Location + ": " + e.Message); text != message { // one alone is the detail already
+			message += "\n  " + text
+		}
 	}
 	switch {
 	case p.Hint != "":

@@ -18,6 +18,9 @@ func (a *app) deliveriesCommand() *cobra.Command {
 	return deliveries
 }
 
+// outcomes are those of the contract.
+var outcomes = []string{"accepted", "duplicate", "kept", "dropped", "refused", "failed"}
+
 func (a *app) deliveriesList(open func() (*client, error)) *cobra.Command {
 	var workflow, outcome string
 	var limit int
@@ -35,6 +38,9 @@ func (a *app) deliveriesList(open func() (*client, error)) *cobra.Command {
 			query := url.Values{}
 			if workflow != "" {
 				query.Set("workflow", workflow)
+			}
+			if outcome != "" && !slices.Contains(outcomes, outcome) {
+				return usagef("--outcome: unknown outcome %q; it is one of %s", outcome, strings.Join(outcomes, ", "))
 			}
 			if outcome != "" {
 				query.Set("outcome", outcome)
@@ -54,7 +60,7 @@ func (a *app) deliveriesList(open func() (*client, error)) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&workflow, "workflow", "", "only deliveries to this workflow")
-	c.Flags().StringVar(&outcome, "outcome", "", "only this outcome: accepted, duplicate, kept, dropped, refused or failed")
+	c.Flags().StringVar(&outcome, "outcome", "", "only this outcome: "+strings.Join(outcomes, ", "))
 	c.Flags().IntVar(&limit, "limit", 50, "how many; 0: all")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/folder"
+	"github.com/bellhop-dev/bellhop/engine/server"
 	"github.com/bellhop-dev/bellhop/engine/trigger"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
@@ -25,8 +26,9 @@ type live struct {
 	connect  func(map[string]map[string]any) // takes the declared connections
 	log      *slog.Logger
 
-	mu    sync.Mutex
-	files []folder.File
+	mu     sync.Mutex
+	stream *server.Server // hears of changes; nil until there is one
+	files  []folder.File
 	told  map[string]string // by path: what the log says of the file
 	// blocked is by id what keeps an enabled workflow from starting, as the log says it.
 	blocked map[string]string
@@ -37,6 +39,13 @@ func (l *live) Files() []folder.File {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.files)
+}
+
+// Announce tells a server's event stream of every change from now on.
+func (l *live) Announce(s *server.Server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stream = s
 }
 
 // Reload reads the folder and makes it live; the files are when it returns. It serves one caller at a time.
@@ -73,6 +82,12 @@ func (l *live) Reload(ctx context.Context) error {
 		}
 		l.tell(&file, state)
 	}
+	var changed []*workflow.Workflow
+	for _, w := range publish {
+		if was := l.engine.Workflow(w.ID); was == nil || was.Version != w.Version {
+			changed = append(changed, w)
+		}
+	}
 	if err := l.engine.Publish(ctx, publish...); err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
@@ -80,9 +95,15 @@ func (l *live) Reload(ctx context.Context) error {
 		if !here[w.ID] {
 			l.engine.Retire(w.ID)
 			l.log.Info("the workflow is gone", "workflow", w.ID)
+			changed = append(changed, &workflow.Workflow{ID: w.ID})
 		}
 	}
 	l.triggers.Apply(l.engine.Workflows())
+	for _, w := range changed {
+		if l.stream != nil {
+			l.stream.WorkflowChanged(w.ID, w.Version)
+		}
+	}
 	l.files = named
 	slices.SortFunc(l.files, func(a, b folder.File) int { return strings.Compare(a.ID, b.ID) })
 	l.tellSettings()
@@ -137,6 +158,9 @@ func (l *live) tell(file *folder.File, state string) {
 			l.log.Info("the workflow is live", "workflow", file.ID, "version", file.Workflow.Version)
 		}
 		return
+	}
+	if l.stream != nil {
+		l.stream.WorkflowProblem(file)
 	}
 	tellProblems(l.log.With("workflow", file.ID), file.Problems, state)
 }

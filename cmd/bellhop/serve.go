@@ -158,6 +158,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	if err != nil {
 		return err
 	}
+	l.Announce(srv)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return cannotStart("listen on %s: %w\n  Another program may use it: stop that, or choose another address with --listen", s.Listen, reason(err))

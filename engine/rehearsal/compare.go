@@ -17,7 +17,7 @@ func compare(t *workflow.Test, out *engine.Simulated, calls []call) []string {
 	var fs []string
 	e := &t.Expect
 	if e.Status != "" && e.Status != out.View.Status {
-		f := fmt.Sprintf("the run %s, want %s", ended(out.View), e.Status)
+		f := fmt.Sprintf("the run ended as %s, want %s", ended(out.View), e.Status)
 		fs = append(fs, f)
 	}
 	if e.Reason != "" && !strings.Contains(out.View.Reason+" "+out.View.Summary, e.Reason) {

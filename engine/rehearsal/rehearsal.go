@@ -106,7 +106,7 @@ func NewEvent(w *workflow.Workflow, root map[string]any) (engine.Event, error) {
 		for i, t := range w.Triggers {
 			ids[i] = t.ID
 		}
-		return ev, fmt.Errorf("the workflow %s has several triggers: say which with trigger.id, one of %s", w.ID, strings.Join(ids, ", "))
+		return ev, fmt.Errorf("the workflow %s has several triggers: name one as the `id` of the event, one of %s", w.ID, strings.Join(ids, ", "))
 	}
 	if t != nil {
 		ev.Trigger, ev.Kind = t.ID, t.Kind

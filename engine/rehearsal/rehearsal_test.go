@@ -63,7 +63,7 @@ func TestWhatATestCanSee(t *testing.T) {
 			", expect: {status: succeeded, steps: {order: {customer: ADA, at: 2026-03-01}, count: 1}, respond: {status: 201, body: {id: 7}}, calls: [{use: http.request, with: {json: {text: ADA}}}]}", nil},
 		{"an event file", "event: events/order.json, " + mock + ", expect: {steps: {order: {customer: EVE}}}", nil},
 		{"a missing event file", "event: events/none.json, expect: {status: succeeded}", []string{"events/none.json cannot be read"}},
-		{"wrong status", "trigger: {body: {total: 1}}, expect: {status: succeeded}", []string{"the run filtered (Stopped by a filter: trigger.body.total >= 100 (it was 1)), want succeeded"}},
+		{"wrong status", "trigger: {body: {total: 1}}, expect: {status: succeeded}", []string{"the run ended as filtered (Stopped by a filter: trigger.body.total >= 100 (it was 1)), want succeeded"}},
 		{"wrong output", big + ", " + mock + ", expect: {steps: {order: {customer: BOB}}}", []string{`steps.order.customer is "ADA", want "BOB"`}},
 		{"not reached", "trigger: {body: {total: 1}}, expect: {steps: {order: {customer: ADA}}}", []string{"step order was not reached"}},
 		{"no mock", big + ", expect: {status: failed}", []string{"no mock answers: add one"}},

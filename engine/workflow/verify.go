@@ -26,6 +26,14 @@ const defaultTolerance = 5 * time.Minute
 
 // verify reads how a webhook knows its caller; nil when the scheme cannot be told.
 func (r *reader) verify(n *yaml.Node) *Verify {
+	if n.Kind == yaml.ScalarNode && slices.Contains(laterSchemes, n.Value) {
+		r.errorf(place(n), "available: "+strings.Join(verifySchemes, ", "), "the scheme %s is not available in this version", n.Value)
+		return nil
+	}
+	if n.Kind == yaml.ScalarNode && slices.Contains(verifySchemes, n.Value) {
+		r.errorf(place(n), "such as {scheme: "+n.Value+", connection: my-secrets}", "the scheme %s needs more keys, this is only its name", n.Value)
+		return nil
+	}
 	o := r.object(n, "verify")
 	if n.Kind != yaml.MappingNode {
 		return nil
