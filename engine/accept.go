@@ -129,8 +129,10 @@ func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
 		return Reply{}, fmt.Errorf("accept event: %w", err)
 	}
 	id := acc[0].ID
-	if id != r.ID {
-		defer e.await(id, w)()
+	if acc[0].Duplicate { // which may have the same id, or be answered by now
+		if id != r.ID {
+			defer e.await(id, w)()
+		}
 		if reply, ok := e.replyOf(ctx, id); ok {
 			reply.Duplicate = true
 			return reply, nil
@@ -284,7 +286,7 @@ func (e *Engine) Cancel(ctx context.Context, id RunID, by string) error {
 
 // Rerun says how to repeat a run.
 type Rerun struct {
-	From    string // start (default), failed, or the id of a step: what came before keeps its results
+	From    string // start (default), failed, or the id of a step: what came before keeps its results, or is skipped if it has none
 	Version string // then (default) or now
 	Data    any    // replaces the body of the event; nil: the same event
 }
@@ -350,7 +352,7 @@ func carried(st *runState, w *workflow.Workflow, from string) ([]Record, error) 
 		for _, key := range st.order {
 			s := st.steps[key]
 			step := w.Step(key)
-			if s.status == StatusUnknown || s.status == StatusCanceled ||
+			if !s.done() || s.status == StatusUnknown || s.status == StatusCanceled ||
 				s.status == StatusFailed && (step == nil || step.OnError.Mode == workflow.OnErrorStop) {
 				stop = key
 				break
@@ -364,8 +366,9 @@ func carried(st *runState, w *workflow.Workflow, from string) ([]Record, error) 
 		return nil, &InputError{fmt.Sprintf("this version of the workflow has no step %q", stop)}
 	}
 	before := map[string]bool{}
-	found := false
-	for _, list := range [][]*workflow.Step{w.Steps, w.OnFailure} {
+	found, ended := false, false // ended: the run starts in on_failure, so what failed stays failed
+	for i, list := range [][]*workflow.Step{w.Steps, w.OnFailure} {
+		ended = i == 1 && !found
 		workflow.Walk(list, func(s *workflow.Step) {
 			found = found || s.ID == stop
 			before[s.ID] = !found
@@ -373,21 +376,28 @@ func carried(st *runState, w *workflow.Workflow, from string) ([]Record, error) 
 	}
 	var carry []Record
 	for _, key := range st.order {
+		if !before[key] {
+			continue
+		}
 		s := st.steps[key]
-		if !before[key] || !s.done() {
-			continue
+		r := Record{
+			At: s.at, Kind: KindStepCompleted, Step: key, Status: s.status, Reason: reasonCarried, Took: s.took, Data: s.data,
 		}
-		kind := KindStepCompleted
-		if s.status == StatusFailed {
-			kind = KindStepFailed
-		} else if s.status != StatusSucceeded && s.status != StatusSkipped {
-			continue
+		switch {
+		case s.status == StatusSucceeded, s.status == StatusSkipped:
+		case s.done() && (s.status == StatusFailed || s.status == StatusUnknown) && (ended || isHandled(w.Step(key), s.status)):
+			r.Kind = KindStepFailed
+		default: // whoever starts behind it has dealt with it: it must not happen again
+			r.Status, r.Data = StatusSkipped, nil
 		}
-		carry = append(carry, Record{
-			At: s.at, Kind: kind, Step: key, Status: s.status, Reason: reasonCarried, Took: s.took, Data: s.data,
-		})
+		carry = append(carry, r)
 	}
 	return carry, nil
+}
+
+// isHandled reports whether a run goes on behind a step that ended so.
+func isHandled(s *workflow.Step, status Status) bool {
+	return status == StatusFailed && s.OnError.Mode != workflow.OnErrorStop
 }
 
 // IsNotFound reports whether err says that a run, workflow or delivery does not exist.

@@ -457,8 +457,11 @@ func (x *execution) release(ctx context.Context) error {
 // takeOver records that another holder of this run died. proceed is false when the run crashed the engine too often.
 func (x *execution) takeOver(ctx context.Context, alone *sync.Mutex) (proceed bool, err error) {
 	if x.state.takeovers > 0 {
+		<-x.slots // who waits for its turn holds no worker
 		alone.Lock()
+		x.slots <- struct{}{}
 		x.trust = sync.OnceFunc(alone.Unlock)
+		time.AfterFunc(aloneFor, x.trust) // a slow call must not hold up all others
 	}
 	x.put(Record{At: x.host.now(), Kind: KindClaimed, Attempt: x.claim.Takeovers})
 	if x.state.takeovers >= maxTakeovers {
@@ -481,7 +484,7 @@ func (x *execution) takeOver(ctx context.Context, alone *sync.Mutex) (proceed bo
 	return proceed, err
 }
 
-// trusted ends the time in which the run is tried alone: it made progress, or its claim ended.
+// trusted ends the time in which the run is tried alone: it made progress, its claim ended, or it has had its time.
 func (x *execution) trusted() {
 	if x.trust != nil {
 		x.trust()

@@ -14,6 +14,9 @@ const (
 	drainGrace   = 30 * time.Second // what a drain gives running steps
 	heartbeat    = 10 * time.Second // a third of the shortest lease of a store
 	maxTakeovers = 3                // a run that was executing in so many crashes is not tried again
+	// aloneFor is how long a run that may have crashed the process is tried before the next such run. What crashes
+	// does so soon; what takes longer waits for the other side.
+	aloneFor = 200 * time.Millisecond
 )
 
 // Run works on runs until ctx is done. Then it claims no more, lets running steps end for at most 30 s, releases

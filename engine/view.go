@@ -55,7 +55,17 @@ func (e *Engine) View(ctx context.Context, id RunID) (*RunView, error) {
 		// Without its version a run still shows, with step ids for names.
 		w, _ = e.Version(ctx, recs[0].Head.Workflow, recs[0].Head.Version)
 	}
-	return NewRunView(id, w, recs)
+	v, err := NewRunView(id, w, recs)
+	if err == nil && v.Status == StatusQueued.String() && e.isWorking(id) {
+		v.Status = StatusRunning.String() // its first call is under way and leaves no record before it is answered
+	}
+	return v, err
+}
+
+func (e *Engine) isWorking(id RunID) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.running[id] != nil
 }
 
 // NewRunView makes the view of a journal. w names its steps; nil leaves names out.
@@ -99,6 +109,10 @@ func NewRunView(id RunID, w *workflow.Workflow, recs []Record) (*RunView, error)
 			sv.Kind, sv.Name = step.Kind, step.Name
 		}
 		switch s.status {
+		case StatusRunning:
+			if st.finished != nil { // a quarantined run: nobody saw how its step ended
+				sv.Status = StatusUnknown.String()
+			}
 		case StatusSucceeded:
 			sv.Output = rawJSON(s.data)
 		case StatusFiltered:
@@ -108,7 +122,7 @@ func NewRunView(id RunID, w *workflow.Workflow, recs []Record) (*RunView, error)
 		case StatusFailed, StatusCanceled, StatusUnknown:
 			sv.Error = s.failure()
 			sv.Summary = sv.Error.Message
-			if !s.retryAt.IsZero() {
+			if !s.retryAt.IsZero() && st.finished == nil {
 				at := s.retryAt
 				sv.RetryAt = &at
 				sv.Status = StatusWaiting.String()

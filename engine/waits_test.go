@@ -123,3 +123,18 @@ func TestACallThatACrashCutOff(t *testing.T) {
 		})
 	}
 }
+
+func TestARunWhoseFirstCallIsUnderWayIsRunning(t *testing.T) {
+	hold := make(chan struct{})
+	h := newHouse(t)
+	h.other.do = func(int, *connectors.Call) (any, error) { <-hold; return nil, nil }
+	h.start()
+	defer close(hold)
+	h.publish("w", "triggers: [{webhook: {}}]\nsteps: [{use: other.put}]\n")
+	id := h.accept(event("w", nil))
+	h.wait(id, "running")
+	page, err := h.store.List(t.Context(), engine.Query{Status: []engine.Status{engine.StatusRunning}})
+	if err != nil || len(page.Items) != 1 || page.Items[0].ID != id {
+		t.Errorf("the list has %v, %v", page.Items, err)
+	}
+}

@@ -130,10 +130,10 @@ func refused(status int, text []byte) error {
 		}
 	}
 	switch {
+	case status == http.StatusUnauthorized: // the hint speaks of headers
+		message += "\n  Set BELLHOP_TOKEN to a token of the server"
 	case p.Hint != "":
 		message += "\n  " + p.Hint
-	case status == http.StatusUnauthorized:
-		message += "\n  Set BELLHOP_TOKEN to a token of the server"
 	}
 	return errors.New(message)
 }

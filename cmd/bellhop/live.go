@@ -29,7 +29,7 @@ type live struct {
 	mu     sync.Mutex
 	stream *server.Server // hears of changes; nil until there is one
 	files  []folder.File
-	told  map[string]string // by path: what the log says of the file
+	told   map[string]string // by path: what the log says of the file
 	// blocked is by id what keeps an enabled workflow from starting, as the log says it.
 	blocked map[string]string
 }

@@ -181,7 +181,7 @@ func (a *app) runsRerun(open func() (*client, error)) *cobra.Command {
 			body := map[string]any{"from": from, "version": at}
 			if c.Flags().Changed("data") {
 				if !json.Valid([]byte(data)) {
-					return usagef("--data is no JSON")
+					return usagef(`--data is no JSON: write it out, such as --data '{"total": 129}'`)
 				}
 				body["data"] = json.RawMessage(data)
 			}

@@ -153,7 +153,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		Engine: e, Connectors: registry(), Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
 		Accounts: connections.List, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
 		UI:    ui.Files(),
-		Ready: func() bool { return !draining.Load() }, Log: log,
+		Ready: func() bool { return !draining.Load() && store.Accepting() }, Log: log,
 	})
 	if err != nil {
 		return err

@@ -132,6 +132,8 @@ func (r *request) failure(res *http.Response, body []byte) error {
 	}
 	var err error = &connectors.StatusError{Status: res.StatusCode, Message: message}
 	switch {
+	case res.StatusCode == http.StatusLoopDetected: // the same call would run in the same circle
+		return connectors.Permanent(err)
 	case res.StatusCode == http.StatusRequestTimeout, res.StatusCode == http.StatusTooEarly,
 		res.StatusCode == http.StatusTooManyRequests, res.StatusCode >= 500:
 	default:
@@ -190,6 +192,12 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return min(max(at.Sub(now), 0), maxRetryAfter), true
 }
 
+// late is an answer that did not come in time, without the words of package context.
+type late struct{ host string }
+
+func (e late) Error() string { return e.host + " did not answer in time" }
+func (e late) Unwrap() error { return context.DeadlineExceeded }
+
 // describe says in plain words why there is no answer. It takes the error apart, because the text of a *url.Error
 // holds the whole address, query included.
 func describe(ctx context.Context, host string, err error) error {
@@ -203,7 +211,7 @@ func describe(ctx context.Context, host string, err error) error {
 	}
 	if ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("%s did not answer in time: %w", host, context.DeadlineExceeded)
+			return late{host}
 		}
 		return fmt.Errorf("the call to %s was stopped: %w", host, ctx.Err())
 	}
@@ -215,7 +223,7 @@ func describe(ctx context.Context, host string, err error) error {
 	)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("there is no host %s: %w", host, dns)
+		return fmt.Errorf("there is no host %s", host)
 	case errors.As(err, &dns):
 		return fmt.Errorf("the name %s could not be looked up: %w", host, dns)
 	case errors.As(err, &hostname), errors.As(err, &certificate):

@@ -247,7 +247,7 @@ func TestNotModified(t *testing.T) {
 func TestStatuses(t *testing.T) {
 	for status, again := range map[int]bool{
 		400: false, 401: false, 403: false, 404: false, 409: false, 410: false, 422: false, 451: false,
-		408: true, 425: true, 429: true, 500: true, 501: true, 502: true, 503: true, 504: true, 520: true,
+		408: true, 425: true, 429: true, 500: true, 501: true, 502: true, 503: true, 504: true, 508: false, 520: true,
 	} {
 		address, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -386,7 +386,7 @@ func TestNetworkErrors(t *testing.T) {
 		closed + "/?k=hush":       "nothing listens at " + strings.TrimPrefix(closed, "http://"),
 	} {
 		_, err := do(t, connectors.Connection{}, map[string]any{"url": target, "timeout": 0.2})
-		if err == nil || !strings.Contains(err.Error(), want) || connectors.IsPermanent(err) || strings.Contains(err.Error(), "hush") {
+		if err == nil || !strings.Contains(err.Error(), want) || connectors.IsPermanent(err) || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "context") {
 			t.Errorf("%s: got %v, permanent %t", want, err, connectors.IsPermanent(err))
 		}
 	}

@@ -184,7 +184,7 @@ func increment(ctx context.Context, c *connectors.Call, scope string) (any, erro
 	}
 	sum, err := c.KV.Increment(ctx, scope, key, by, c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("increment %s: %w", key, err)
+		return nil, err // it names the key
 	}
 	return sum, nil
 }

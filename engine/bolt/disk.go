@@ -51,6 +51,9 @@ func (d *disk) refusal() error {
 	return nil
 }
 
+// Accepting reports whether new runs are taken, as far as the disk is concerned.
+func (s *Store) Accepting() bool { return !s.broken.Load() && s.disk.refusal() == nil }
+
 func lowWater(total int64) int64 { return max(min(total/20, 1<<30), 4<<20) }
 
 // filled gives up the reserve after a commit found no room.

@@ -62,6 +62,37 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 	}
 }
 
+func TestARunThatWaitsForARetryIsNotBlamedForACrash(t *testing.T) {
+	for name, tt := range map[string]struct {
+		until time.Duration
+		want  int
+	}{"waiting": {time.Hour, 0}, "due": {-time.Second, 1}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, bolt.Options{})
+			accept(t, s, newRun("w"))
+			c, at := claim(t, s), time.Now()
+			err := s.Append(context.Background(), c, []engine.Record{
+				{Seq: c.Seq, At: at, Kind: engine.KindStepStarted, Step: "a", Attempt: 1, Status: engine.StatusRunning},
+				{Seq: c.Seq + 1, At: at, Kind: engine.KindStepFailed, Step: "a", Attempt: 1, Status: engine.StatusFailed, Until: at.Add(tt.until)},
+			}, engine.Then{Kind: engine.Continue})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.SetCommit(func(tx *bbolt.Tx) error { return syscall.EIO })
+			if _, err := s.Accept(context.Background(), engine.Batch{Runs: []engine.NewRun{newRun("w")}}); err == nil {
+				t.Fatal("accepted without a commit")
+			}
+			closeStore(t, s)
+			s = open(t, dir, bolt.Options{})
+			defer closeStore(t, s)
+			if c := claim(t, s); c.Takeovers != tt.want {
+				t.Errorf("%d takeovers, want %d", c.Takeovers, tt.want)
+			}
+		})
+	}
+}
+
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, bolt.Options{})
@@ -110,7 +141,13 @@ func TestFullDisk(t *testing.T) {
 	if _, err := s.Accept(ctx, engine.Batch{Runs: []engine.NewRun{newRun("w")}}); err != nil {
 		t.Errorf("a gigabyte is enough: %v", err)
 	}
+	if !s.Accepting() {
+		t.Error("with room, the store says that it takes no runs")
+	}
 	s.SetSpace(1<<30-1, 100<<30)
+	if s.Accepting() {
+		t.Error("without room, the store says that it takes runs")
+	}
 	_, err = s.Accept(ctx, engine.Batch{Runs: []engine.NewRun{newRun("w")}})
 	wantFull("accept on a nearly full disk", err)
 	finish(t, s, c, engine.StatusSucceeded)

@@ -86,7 +86,7 @@ func (s *Store) load() (err error) {
 		if l.asleep {
 			r.wake = l.run.wake
 		}
-		r.takeover = t.cutOff && !l.asleep
+		r.takeover = t.cutOff && !l.asleep && !l.waits()
 		t.add(r, l.lane, l.asleep)
 	}
 	for i := range rows {
@@ -186,6 +186,11 @@ func (l *loaded) fold(rec *engine.Record, order uint64) error {
 		l.last.Data = slices.Clone(rec.Data)
 	}
 	return nil
+}
+
+// waits reports whether the run is between two attempts of a step, which crashes nothing.
+func (l *loaded) waits() bool {
+	return l.last.Kind == engine.KindStepFailed && l.last.Until.After(now())
 }
 
 // rowOf makes the row of a finished run from its journal.

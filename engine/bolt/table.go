@@ -377,7 +377,7 @@ func (r *run) status() engine.Status {
 	switch {
 	case r.state == parked:
 		return engine.StatusWaiting
-	case r.started:
+	case r.started, r.state == claimed: // a repeatable first call leaves no record before it is answered
 		return engine.StatusRunning
 	default:
 		return engine.StatusQueued

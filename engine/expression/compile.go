@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/conf"
@@ -64,6 +65,13 @@ func parseFault(src string, err error) *fault {
 	case strings.HasPrefix(e.Message, "unrecognized character"):
 		if strings.ContainsAny(src, "“”„‘’«»") {
 			f.hint = `texts stand in straight quotes: "text"`
+		}
+	case strings.HasPrefix(e.Message, "invalid integer literal") && strings.Contains(e.Message, "out of range"):
+		if _, digits, ok := strings.Cut(e.Message, `"`); ok { // the place is behind the number
+			digits, _, _ = strings.Cut(digits, `"`)
+			f.message = fmt.Sprintf("the number %s is too large", digits)
+			f.hint = fmt.Sprintf("compare texts: string(…) == %q", digits)
+			f.at = utf8.RuneCountInString(src[:max(0, strings.Index(src, digits))])
 		}
 	case strings.Contains(e.Message, "literal not terminated"):
 		f.message = "the text has no closing quote"
@@ -174,6 +182,8 @@ func (c *compiler) identifier(n *ast.IdentifierNode) (op, error) {
 		known = append(known, v.name)
 	}
 	switch best := closest(root, known); {
+	case root == "error":
+		f.hint = "error is there in the steps of on_error and on_failure; errors.<id> is there after them"
 	case dashed(c.src, at(n)) != "":
 		f.hint = fmt.Sprintf(`a name with - is written [%q]`, dashed(c.src, at(n)))
 	case functions[root] != nil:

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -186,6 +187,9 @@ func parseDate(m *machine, s *site, args []any) (any, error) {
 	if err := m.tick(50); err != nil {
 		return nil, err
 	}
+	if err := checkLayout(layout); err != nil {
+		return nil, err
+	}
 	return s.checkYear(readLayout(text, layout, m.zone()))
 }
 
@@ -255,6 +259,9 @@ func formatDate(m *machine, s *site, args []any) (any, error) {
 		return nil, err
 	}
 	if err := m.tick(len(layout)); err != nil {
+		return nil, err
+	}
+	if err := checkLayout(layout); err != nil {
 		return nil, err
 	}
 	return writeLayout(t.In(zone), layout), nil
@@ -400,6 +407,23 @@ func nextToken(layout string) (token, literal, rest string) {
 		}
 	}
 	return "", layout[:1], layout[1:]
+}
+
+// foreign finds the layouts of other languages in what is left of one without [text]: %Y-%m-%d, yyyy-MM-dd and
+// 2006-01-02. They would be written as they are, which nobody means.
+var foreign = regexp.MustCompile(`%[A-Za-z]|yy|2006|(?:^|[^d])dd(?:[^d]|$)`)
+
+// bracketed is text that a layout holds as it is.
+var bracketed = regexp.MustCompile(`\[[^\]]*\]`)
+
+// checkLayout refuses a layout that is written in the way of another language.
+func checkLayout(layout string) error {
+	if len(layout) > 100 || !foreign.MatchString(bracketed.ReplaceAllString(layout, "[]")) {
+		return nil
+	}
+	f := faultf("%s is not how a date is laid out here", quote(layout))
+	f.hint = "write it like YYYY-MM-DD HH:mm:ss, and text as [text]"
+	return f
 }
 
 func writeLayout(t time.Time, layout string) string {

@@ -216,10 +216,8 @@ func (r *reader) check(n *yaml.Node) {
 				break
 			}
 		}
-		r.problem(at, "connection "+p.Connection+": "+p.Message, "")
-		// A connection may be declared without its secrets: they are given elsewhere, or later.
-		last := &r.problems[len(r.problems)-1]
-		last.Warning = p.Message == p.Key+" is missing" && p.Key != "connector" && p.Key != "auth"
+		r.problem(at, "connection "+p.Connection+": "+p.Message, p.Hint)
+		r.problems[len(r.problems)-1].Warning = p.Warning
 	}
 }
 

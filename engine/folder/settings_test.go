@@ -98,6 +98,7 @@ func TestBadSettings(t *testing.T) {
 		{"connections: {a: {connector: htp}}", `1:19: connection a: there is no connector "htp"`},
 		{"connections: {a: {connector: http}, a: {connector: http}}", "1:37: the connection a is declared twice"},
 		{"connections: {a: {connector: http, auth: bearer}}", "1:15: warning: connection a: token is missing"},
+		{"connections: {a: {connector: http, auth: bearer, token: s3cret}}", "1:50: warning: connection a: token stands here for everyone who reads the file"},
 		{strings.Repeat("[", 70), "this is not YAML"},
 		{strings.Repeat("x", 256<<10+1), "larger than 256 KiB"},
 	} {

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -21,7 +22,7 @@ func compare(t *workflow.Test, out *engine.Simulated, calls []call) []string {
 		fs = append(fs, f)
 	}
 	if e.Reason != "" && !strings.Contains(out.View.Reason+" "+out.View.Summary, e.Reason) {
-		fs = append(fs, fmt.Sprintf("the run ended with %q, want %q in it", strings.TrimSpace(out.View.Reason+" "+out.View.Summary), e.Reason))
+		fs = append(fs, fmt.Sprintf("the reason is %q, want %q in it", cmp.Or(out.View.Summary, out.View.Reason), e.Reason))
 	}
 	steps := map[string]engine.StepView{}
 	for _, s := range out.View.Steps {
@@ -170,7 +171,25 @@ func differences(path string, want, got any) []string {
 	if value.Equal(want, got) {
 		return nil
 	}
+	if value.Text(want) == value.Text(got) && want != nil && got != nil { // such as 2 and "2"
+		return []string{fmt.Sprintf("%s is %s (%s), want %s (%s)", path, short(got), kind(got), short(want), kind(want))}
+	}
 	return []string{fmt.Sprintf("%s is %s, want %s", path, short(got), short(want))}
+}
+
+// kind is the sort of a value in a word.
+func kind(v any) string {
+	switch v.(type) {
+	case string:
+		return "text"
+	case bool:
+		return "true or false"
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	}
+	return "a number"
 }
 
 func join(path, key string) string {

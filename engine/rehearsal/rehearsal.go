@@ -102,11 +102,11 @@ func NewEvent(w *workflow.Workflow, root map[string]any) (engine.Event, error) {
 	case len(w.Triggers) == 1:
 		t = w.Triggers[0]
 	case len(w.Triggers) > 1:
-		ids := make([]string, len(w.Triggers))
+		ids := make([]string, len(w.Triggers), len(w.Triggers)+1)
 		for i, t := range w.Triggers {
 			ids[i] = t.ID
 		}
-		return ev, fmt.Errorf("the workflow %s has several triggers: name one as the `id` of the event, one of %s", w.ID, strings.Join(ids, ", "))
+		return ev, fmt.Errorf("the workflow %s has several triggers: name one as the `id` of the event, one of %s", w.ID, strings.Join(append(ids, "manual"), ", "))
 	}
 	if t != nil {
 		ev.Trigger, ev.Kind = t.ID, t.Kind

@@ -65,6 +65,8 @@ func TestWhatATestCanSee(t *testing.T) {
 		{"a missing event file", "event: events/none.json, expect: {status: succeeded}", []string{"events/none.json cannot be read"}},
 		{"wrong status", "trigger: {body: {total: 1}}, expect: {status: succeeded}", []string{"the run ended as filtered (Stopped by a filter: trigger.body.total >= 100 (it was 1)), want succeeded"}},
 		{"wrong output", big + ", " + mock + ", expect: {steps: {order: {customer: BOB}}}", []string{`steps.order.customer is "ADA", want "BOB"`}},
+		{"a number for a text", big + ", " + mock + `, expect: {steps: {tell: {status: "200"}}}`, []string{`steps.tell.status is 200 (a number), want "200" (text)`}},
+		{"another reason", "trigger: {body: {total: 1}}, expect: {reason: too small}", []string{`the reason is "Stopped by a filter: trigger.body.total >= 100 (it was 1)", want "too small" in it`}},
 		{"not reached", "trigger: {body: {total: 1}}, expect: {steps: {order: {customer: ADA}}}", []string{"step order was not reached"}},
 		{"no mock", big + ", expect: {status: failed}", []string{"no mock answers: add one"}},
 		{"an unexpected call", big + ", " + mock + ", expect: {calls: []}", []string{"step tell called http.request, which the test does not expect"}},

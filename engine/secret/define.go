@@ -14,6 +14,8 @@ type Problem struct {
 	Connection string
 	Key        string // below the connection; empty: the connection itself
 	Message    string
+	Hint       string // may be empty
+	Warning    bool   // the connection can be used all the same, or once its values are given elsewhere
 }
 
 // definition is a connection as it is written.
@@ -33,10 +35,23 @@ func Check(settings map[string]map[string]any, reg *connectors.Registry) []Probl
 		d := define(name, settings[name], reg)
 		all = append(all, d.problems...)
 		for _, key := range d.missing {
-			all = append(all, Problem{Connection: name, Key: key, Message: key + " is missing"})
+			all = append(all, Problem{Connection: name, Key: key, Message: key + " is missing", Warning: true})
+		}
+		for _, key := range sorted(d.secrets) {
+			if slices.ContainsFunc(d.secrets[key], func(source string) bool { return source != "" && !strings.Contains(source, "${{") }) {
+				all = append(all, Problem{
+					Connection: name, Key: key, Message: key + " stands here for everyone who reads the file", Warning: true,
+					Hint: `name a variable instead: "${{ env.` + variable(name, key) + ` }}"`,
+				})
+			}
 		}
 	}
 	return all
+}
+
+// variable is a name for the environment variable of a secret, such as MY_CRM_TOKEN.
+func variable(connection, key string) string {
+	return strings.ToUpper(strings.ReplaceAll(connection+"_"+key, "-", "_"))
 }
 
 // define sorts the keys of a connection into fields and secrets, by the connector's auth scheme.

@@ -177,11 +177,16 @@ func TestCheck(t *testing.T) {
 		"good": {"connector": "hook", "token": "${{ env.NOT_SET }}"},
 		"odd":  {"connector": "api", "auth": "bearer", "tokn": "x"},
 		"none": {"connector": "nope"},
+		"bare": {"connector": "hook", "token": []any{"${{ env.OLD }}", "s3cret"}},
 	}, registry())
 	want := []secret.Problem{
+		{
+			Connection: "bare", Key: "token", Message: "token stands here for everyone who reads the file", Warning: true,
+			Hint: `name a variable instead: "${{ env.BARE_TOKEN }}"`,
+		},
 		{Connection: "none", Key: "connector", Message: `there is no connector "nope"`},
 		{Connection: "odd", Key: "tokn", Message: `unknown key "tokn"; a connection of api has connector, auth, hosts, base_url, token, username`},
-		{Connection: "odd", Key: "token", Message: "token is missing"},
+		{Connection: "odd", Key: "token", Message: "token is missing", Warning: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

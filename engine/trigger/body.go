@@ -133,6 +133,9 @@ func decodeMultipart(media, boundary string, raw []byte) (content, *refusal) {
 	for n := 1; ; n++ {
 		part, err := reader.NextPart()
 		if err == io.EOF { //nolint:errorlint // a wrapped one says that the body ends early
+			if !bytes.Contains(raw, []byte("--"+boundary+"--")) { // it may end behind any boundary
+				return content{}, refuse(http.StatusBadRequest, "the body is malformed: it ends early, behind part %d", n-1)
+			}
 			return content{body: fields}, nil
 		}
 		if err != nil {

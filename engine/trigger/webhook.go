@@ -295,11 +295,11 @@ func (s *Set) unreachable(w *workflow.Workflow, t *workflow.Trigger) error {
 		return err
 	}
 	secrets, err := s.secrets(v)
-	if err == nil {
-		err = verifier.Ready(secrets)
-	}
 	if err != nil {
-		return fmt.Errorf("connection %q: %w", v.Connection, err)
+		return err // it names the connection
+	}
+	if err := verifier.Ready(secrets); err != nil {
+		return fmt.Errorf("connection %s: %w", v.Connection, err)
 	}
 	return nil
 }

@@ -196,6 +196,7 @@ func TestBodies(t *testing.T) {
 		{"text", "plain text"},
 		{"bytes", "\xff\xfe\x00"},
 		{"multipart", multi},
+		{"truncated multipart", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x\r\n"},
 	}
 	types := []string{
 		"", "application/json", "application/json; charset=utf-8", "application/vnd.api+json", "application/x-www-form-urlencoded",
@@ -203,9 +204,9 @@ func TestBodies(t *testing.T) {
 		"multipart/form-data", "application/octet-stream", "image/png", "nonsense", "application/json; charset=utf-16", "text/plain; charset=koi8-r",
 	}
 	// What each type makes of each body, in the order of bodies: the status, or the body that expressions see.
-	isJSON := []any{nil, map[string]any{"a": 1, "big": json.Number("12345678901234567890")}, []any{1, "é"}, 7, 400, 400, 400, 400, 400, 400, 400, 400}
-	isXML := []any{nil, 400, 400, 400, 400, 400, 400, map[string]any{"o": map[string]any{"@id": "7", "b": "2"}}, 400, 400, 400, 400}
-	unsupported := []any{nil, 415, 415, 415, 415, 415, 415, 415, 415, 415, 415, 415}
+	isJSON := []any{nil, map[string]any{"a": 1, "big": json.Number("12345678901234567890")}, []any{1, "é"}, 7, 400, 400, 400, 400, 400, 400, 400, 400, 400}
+	isXML := []any{nil, 400, 400, 400, 400, 400, 400, map[string]any{"o": map[string]any{"@id": "7", "b": "2"}}, 400, 400, 400, 400, 400}
+	unsupported := []any{nil, 415, 415, 415, 415, 415, 415, 415, 415, 415, 415, 415, 415}
 	var isText, isLatin []any
 	for _, b := range bodies {
 		isText, isLatin = append(isText, b.text), append(isLatin, b.text)
@@ -216,10 +217,10 @@ func TestBodies(t *testing.T) {
 		"a": []any{"1", "2"},
 		"f": map[string]any{"filename": "b.txt", "type": "text/plain", "size": 2, "content": "hi"},
 		"g": map[string]any{"filename": "g.png", "type": "image/png", "size": 2, "content": "if8=", "base64": true},
-	}}
+	}, 400}
 	anyForm := "a form has no wrong text, but for percent signs and bytes that are not UTF-8"
-	isForm := []any{nil, anyForm, anyForm, anyForm, anyForm, anyForm, map[string]any{"a": []any{"1", "2"}, "b": "x y!"}, anyForm, anyForm, anyForm, anyForm, anyForm}
-	noBoundary := []any{nil, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400}
+	isForm := []any{nil, anyForm, anyForm, anyForm, anyForm, anyForm, map[string]any{"a": []any{"1", "2"}, "b": "x y!"}, anyForm, anyForm, anyForm, anyForm, anyForm, anyForm}
+	noBoundary := []any{nil, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400}
 	want := [][]any{
 		unsupported, isJSON, isJSON, isJSON, isForm, isXML, isXML, isText, isLatin, isMulti,
 		noBoundary, unsupported, unsupported, unsupported, unsupported, unsupported,

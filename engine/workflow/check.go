@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -189,7 +190,33 @@ func (k *checker) input(use *Use, action *connectors.Action) {
 	if len(given) > 1 {
 		k.errorf(k.w.keys[given[1].Value], "", "%s takes only one of %s", name, oneOf(action.Input.OneOf))
 	}
+	for _, f := range use.With.Fields {
+		if path, ok := f.Value.Literal.(string); ok && use.Connection == "" && action.Input.Properties[f.Key].Format == "uri" && onlyPath(path) {
+			k.errorf(k.w.places[f.Value], "write the whole address, or name a connection that has a base_url", "%s is only the path of an address", f.Key)
+		}
+	}
 	k.fields(use.With, &action.Input, name)
+}
+
+// onlyPath tells whether an address leaves its host to the connection.
+func onlyPath(text string) bool {
+	return strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//")
+}
+
+// address checks a text that is an address, as far as it is known before any run.
+func (k *checker) address(at Position, text, what string) {
+	u, err := url.Parse(strings.TrimSpace(text))
+	switch {
+	case text == "":
+		k.errorf(at, "write it like https://api.example.com/v1/orders", "%s is empty", what)
+	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", onlyPath(text):
+	case err == nil && u.Scheme != "" && u.Host != "":
+		k.errorf(at, "only http:// and https:// addresses are called", "%s begins with %s", what, u.Scheme)
+	case !strings.Contains(text, "://") && strings.Contains(text, ".") && !strings.Contains(text, " "):
+		k.errorf(at, "write https://"+strings.TrimLeft(text, "/"), "%s is not a whole address", what)
+	default:
+		k.errorf(at, "write it like https://api.example.com/v1/orders", "%s is not a whole address", what)
+	}
 }
 
 // fields checks the fields of a map against a schema of an object.
@@ -276,6 +303,9 @@ func (k *checker) literal(at Position, val any, s *connectors.Schema, what strin
 		if p, err := regexp.Compile(s.Pattern); err == nil && !p.MatchString(text) {
 			k.errorf(at, "", "%s does not match %s", what, s.Pattern)
 		}
+	}
+	if s.Format == "uri" {
+		k.address(at, text, what)
 	}
 	if s.Format == "duration" {
 		if _, err := connectors.Duration(text); err != nil {

@@ -23,21 +23,21 @@ func TestClashes(t *testing.T) {
 		"zz/test": `{path: z, methods: [GET]}`,
 	}
 	want := []string{
-		"b.yaml:1:27: PUT /hooks/orders/{order} reaches the workflow a already",
+		"b.yaml:1:29: PUT /hooks/orders/{order} reaches the workflow a already",
 		"z.yaml:1:22: POST /hooks/z reaches the workflow shop already",
 	}
 	var ws []*workflow.Workflow
 	for id, webhook := range files {
-		ws = append(ws, load(t, id, "triggers: [{webhook: "+webhook+"}]\nsteps: [{set: {a: 1}}]\n"))
+		ws = append(ws, parsed(t, id, "triggers: [{webhook: "+webhook+"}]\nsteps: [{set: {a: 1}}]\n"))
 	}
 	// A disabled workflow has no address of its own.
-	ws = append(ws, load(t, "off", "enabled: false\ntriggers: [{webhook: {path: z}}]\nsteps: [{set: {a: 1}}]\n"))
-	if diff := cmp.Diff(want, lines(workflow.Clashes(ws))); diff != "" {
+	ws = append(ws, parsed(t, "off", "enabled: false\ntriggers: [{webhook: {path: z}}]\nsteps: [{set: {a: 1}}]\n"))
+	if diff := cmp.Diff(want, said(workflow.Clashes(ws))); diff != "" {
 		t.Errorf("clashes (-want +got):\n%s", diff)
 	}
 }
 
-func load(t *testing.T, id, text string) *workflow.Workflow {
+func parsed(t *testing.T, id, text string) *workflow.Workflow {
 	t.Helper()
 	w, problems := workflow.ParseAs(id, id+".yaml", []byte(text))
 	if err := problems.Err(); err != nil {
@@ -46,7 +46,7 @@ func load(t *testing.T, id, text string) *workflow.Workflow {
 	return w
 }
 
-func lines(ps workflow.Problems) []string {
+func said(ps workflow.Problems) []string {
 	var out []string
 	for _, p := range ps {
 		out = append(out, p.File+":"+strconv.Itoa(p.Line)+":"+strconv.Itoa(p.Column)+": "+p.Message)

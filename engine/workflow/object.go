@@ -107,6 +107,15 @@ func (o *object) text(key string) string {
 	return text
 }
 
+// label reads a text for people, which is shown as it is.
+func (o *object) label(key string) string {
+	text := o.text(key)
+	if strings.Contains(text, "${{") {
+		o.r.warnf(place(o.vals[key]), "write it as a plain text", "%s is shown as it is: an expression in it is not evaluated", key)
+	}
+	return text
+}
+
 // text reads n as a text; what names it in messages.
 func (r *reporter) text(n *yaml.Node, what string) (string, bool) {
 	if n.Kind != yaml.ScalarNode {

@@ -67,11 +67,11 @@ func versionOf(src []byte) string {
 func (r *reader) workflow(root *yaml.Node) {
 	o := r.object(root, "a workflow")
 	w := r.w
-	w.Name = o.text("name")
+	w.Name = o.label("name")
 	if w.Name == "" {
 		w.Name = titleOf(w.ID)
 	}
-	w.Description = o.text("description")
+	w.Description = o.label("description")
 	w.Enabled = o.boolean("enabled", true)
 	w.Tags, _ = o.texts("tags")
 	if n := o.need("triggers", "add triggers: with at least one entry, such as - webhook: {}"); n != nil {

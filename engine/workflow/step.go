@@ -64,7 +64,7 @@ func (r *reader) readStep(n *yaml.Node, roots *expression.Scope) *Step {
 	r.stepID(s, o.value("id"))
 
 	sc := scope{Scope: roots, owner: s}
-	s.Name = o.text("name")
+	s.Name = o.label("name")
 	s.If = r.program(o.value("if"), "if", sc)
 	kind, known := r.kindOf(o)
 	if kind != nil {
