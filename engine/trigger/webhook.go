@@ -252,7 +252,7 @@ func (s *Set) secrets(v *workflow.Verify) (signature.Secrets, error) {
 		return signature.Secrets{}, errors.New("verify names no connection, so there is no secret")
 	}
 	if s.Connections == nil {
-		return signature.Secrets{}, errors.New("there are no connections")
+		return signature.Secrets{}, fmt.Errorf("connection %s: there are no connections", v.Connection)
 	}
 	c, err := s.Connections(v.Connection)
 	if err != nil {
