@@ -166,8 +166,11 @@ func serveBellhop(ctx context.Context, binary, dir string) (*server, error) {
 			return nil, errors.New("the server does not get ready; see serve.log")
 		}
 	}
-	return &server{cmd: cmd, hook: base + "/hooks/order", finished: func() (int, error) { return counter(base, "bellhop_runs_finished_total") },
-		commits: func() (int, error) { return counter(base, "bellhop_store_commits_total") }}, nil
+	return &server{
+		cmd: cmd, hook: base + "/hooks/order",
+		finished: func() (int, error) { return counter(base, "bellhop_runs_finished_total") },
+		commits:  func() (int, error) { return counter(base, "bellhop_store_commits_total") },
+	}, nil
 }
 
 // counter sums a counter of /metrics over its labels.

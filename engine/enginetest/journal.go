@@ -240,11 +240,11 @@ func i5OldClaim(h *harness) {
 }
 
 func i6Takeover(h *harness) {
-	queued, asleep := h.accept(), engine.RunID{}
+	queued := h.accept()
 	c := h.claimRun(queued)
 	h.append(c, engine.Then{Kind: engine.Release})
 	executing := h.accept(workflow("w2"))
-	asleep = h.accept(workflow("w3"))
+	asleep := h.accept(workflow("w3"))
 	for range 3 {
 		switch c := h.claim(); c.Run {
 		case asleep:
