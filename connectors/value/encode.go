@@ -98,7 +98,7 @@ func appendObject(dst []byte, object map[string]any, depth int) ([]byte, error) 
 	return append(dst, '}'), nil
 }
 
-// appendFloat writes the shortest digits that read back as f, with an exponent only for very large and very small
+// appendFloat writes digits that read back as the value of f, as few as do, with an exponent only for very large and very small
 // numbers (as ECMAScript does).
 func appendFloat(dst []byte, f float64) ([]byte, error) {
 	if err := finite(f); err != nil {
@@ -109,6 +109,10 @@ func appendFloat(dst []byte, f float64) ([]byte, error) {
 	}
 	if f == 0 {
 		f = 0 // without the sign of -0
+	}
+	if math.Abs(f) >= 1<<53 {
+		// Written with the shortest digits it would read back as a whole number that differs: all its digits, then.
+		return strconv.AppendFloat(dst, f, 'f', 0, 64), nil
 	}
 	return strconv.AppendFloat(dst, f, 'f', -1, 64), nil
 }
