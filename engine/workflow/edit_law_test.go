@@ -59,7 +59,10 @@ func spots(t testing.TB, src []byte) []spot {
 // values are set and inserted.
 var values = []any{
 	"plain", "", "true", "a: b # c", "${{ trigger.body.x }}", "it's \"both\"", "two\nlines\n", "  spaces ", "\u00e9 \U0001F680 \x07", 42, -0.5, true, nil,
-	[]any{1, "b"}, []any{}, map[string]any{}, map[string]any{"id": "fresh", "set": map[string]any{"a": "x\ny", "b": []any{map[string]any{"c": 1}, []any{"d"}}}},
+	[]any{1, "b"},
+	[]any{},
+	map[string]any{},
+	map[string]any{"id": "fresh", "set": map[string]any{"a": "x\ny", "b": []any{map[string]any{"c": 1}, []any{"d"}}}},
 	workflow.Text("{a: 1, b: [x]}"), workflow.Text("# above\nid: fresh2   # id\n# between\nset: {a: 1}   # set"),
 }
 
