@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -399,6 +398,3 @@ func carried(st *runState, w *workflow.Workflow, from string) ([]Record, error) 
 func isHandled(s *workflow.Step, status Status) bool {
 	return status == StatusFailed && s.OnError.Mode != workflow.OnErrorStop
 }
-
-// IsNotFound reports whether err says that a run, workflow or delivery does not exist.
-func IsNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

@@ -182,12 +182,3 @@ func CheckJournal(recs []Record) error {
 	_, err := foldJournal(recs)
 	return err
 }
-
-// StatusOf is the status of the run whose journal this is.
-func StatusOf(recs []Record) (Status, error) {
-	s, err := foldJournal(recs)
-	if err != nil {
-		return 0, err
-	}
-	return s.status(), nil
-}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/value"
-	"github.com/bellhop-dev/bellhop/engine/expression"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -303,28 +302,9 @@ func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out a
 	return c.action.Do(ctx, call)
 }
 
-// Call makes one call of an action outside a run, as polls do. key is the idempotency key.
-func (e *Engine) Call(ctx context.Context, w *workflow.Workflow, u *workflow.Use, env *expression.Env, key string) (any, error) {
-	action, err := e.action(u)
-	if err != nil {
-		return nil, err
-	}
-	input := map[string]any{}
-	if u.With != nil {
-		v, err := u.With.Eval(ctx, env)
-		if err != nil {
-			return nil, err
-		}
-		var ok bool
-		if input, ok = v.(map[string]any); !ok {
-			return nil, errors.New("with must be an object")
-		}
-	}
-	return e.CallInput(ctx, w, u, action, input, key)
-}
-
-// CallInput is Call with an input that is evaluated already.
-func (e *Engine) CallInput(ctx context.Context, w *workflow.Workflow, u *workflow.Use, action *connectors.Action, input map[string]any, key string) (any, error) {
+// Call makes one call of an action outside a run, as polls do. The action must be safe for this input; key is the
+// idempotency key.
+func (e *Engine) Call(ctx context.Context, w *workflow.Workflow, u *workflow.Use, action *connectors.Action, input map[string]any, key string) (any, error) {
 	if !action.IsSafe(input) {
 		return nil, connectors.Permanent(fmt.Errorf("%s.%s does more than read, so it cannot be polled", u.Connector, u.Action))
 	}

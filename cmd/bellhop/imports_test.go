@@ -35,7 +35,7 @@ var rooms = map[string][]string{
 	"engine/enginetest":         {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 	"engine/outbound":           {},
 	"engine/secret":             {"connectors", "connectors/value"},
-	"engine/folder":             {"engine/workflow", "engine/secret", "connectors"},
+	"engine/folder":             {"engine/workflow", "engine/secret", "engine/outbound", "connectors"},
 	"engine/rehearsal":          {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 	"engine/server": {
 		"connectors", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",

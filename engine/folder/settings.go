@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bellhop-dev/bellhop/engine/outbound"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -134,20 +135,15 @@ func setStorageDays(s *Settings, text string) error {
 }
 
 func setOutboundAllow(s *Settings, text string) error {
-	var allow []netip.Prefix
+	var parts []string
 	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
 		}
-		prefix, err := netip.ParsePrefix(part)
-		if err != nil {
-			addr, aerr := netip.ParseAddr(part)
-			if aerr != nil {
-				return fmt.Errorf("%q is no network: write it like 10.0.0.0/8", part)
-			}
-			prefix = netip.PrefixFrom(addr, addr.BitLen())
-		}
-		allow = append(allow, prefix.Masked())
+	}
+	allow, err := outbound.ParseAllow(parts)
+	if err != nil {
+		return err
 	}
 	s.Outbound.Allow = allow
 	return nil

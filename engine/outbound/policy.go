@@ -179,7 +179,7 @@ func ParseAllow(list []string) ([]netip.Prefix, error) {
 		if err != nil {
 			addr, addrErr := netip.ParseAddr(s)
 			if addrErr != nil || addr.Zone() != "" {
-				return nil, fmt.Errorf("outbound.allow: %q is not a network such as 10.0.0.0/8", s)
+				return nil, fmt.Errorf("%q is no network: write it like 10.0.0.0/8", s)
 			}
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}

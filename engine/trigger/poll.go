@@ -262,7 +262,7 @@ func (p *poll) look(ctx context.Context, state pollState, seen *seenSet) (pollSt
 			input = withValidators(input, &state)
 		}
 	}
-	output, err := p.engine.CallInput(ctx, p.workflow, p.poll.Use, p.action, input, engine.IdempotencyKey(engine.RunID{}, call))
+	output, err := p.engine.Call(ctx, p.workflow, p.poll.Use, p.action, input, engine.IdempotencyKey(engine.RunID{}, call))
 	if question != "" && notModified(output, err) {
 		return state, &finding{}, nil
 	}
