@@ -29,6 +29,9 @@ const (
 // ErrUnknown is wrapped when no connection has the name.
 var ErrUnknown = errors.New("there is no such connection")
 
+// ErrChanged is wrapped when somebody else changed a connection in the meantime.
+var ErrChanged = errors.New("changed in the meantime")
+
 // Options say where values come from.
 type Options struct {
 	Dir      string                      // the folder of bellhop.yaml; a relative file("…") starts here
