@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,8 +27,28 @@ type hook struct {
 
 // routes is the table of all hooks. It is made anew at each change and never changed.
 type routes struct {
-	root  segment
-	taken map[ownerKey]string // hooks that found their path taken, and the workflow that has it
+	root   segment
+	owners map[address]string  // the enabled workflow that has it
+	taken  map[ownerKey]string // hooks that found their path taken, and the workflow that has it
+}
+
+// address is what one hook has to itself; {param} segments are equal whatever their names.
+type address struct{ method, path string }
+
+var param = regexp.MustCompile(`\{[^/]*\}`)
+
+// addresses are those that a webhook asks for.
+func addresses(w *workflow.Webhook) []address {
+	methods := w.Methods
+	if len(methods) == 0 {
+		methods = []string{"POST"}
+	}
+	path := param.ReplaceAllString(w.Path, "{}")
+	list := make([]address, len(methods))
+	for i, m := range methods {
+		list[i] = address{m, path}
+	}
+	return list
 }
 
 // segment is one level of the paths. A hook's own methods stand at the segment where its path ends.
@@ -37,10 +58,11 @@ type segment struct {
 	hooks  map[string]*hook // by method
 }
 
-// newRoutes gives each path and method to one hook. Where two want the same, enabled workflows go before disabled
-// ones, and then the smaller id wins.
-func newRoutes(ws []*workflow.Workflow) *routes {
-	r := &routes{taken: map[ownerKey]string{}}
+// newRoutes gives each path and method to one hook. Where two want the same, an enabled workflow that has it in before
+// keeps it, so that no new file takes the calls of a running one; else enabled workflows go before disabled ones, and
+// then the smaller id wins.
+func newRoutes(ws []*workflow.Workflow, before *routes) *routes {
+	r := &routes{owners: map[address]string{}, taken: map[ownerKey]string{}}
 	ws = slices.Clone(ws)
 	slices.SortFunc(ws, func(a, b *workflow.Workflow) int {
 		if a.Enabled != b.Enabled {
@@ -51,17 +73,30 @@ func newRoutes(ws []*workflow.Workflow) *routes {
 		}
 		return cmp.Compare(a.ID, b.ID)
 	})
+	held := map[address]string{}
+	for _, w := range ws {
+		for _, t := range w.Triggers {
+			if !w.Enabled || t.Kind != engine.TriggerWebhook || before == nil {
+				continue
+			}
+			for _, a := range addresses(t.Webhook) {
+				if before.owners[a] == w.ID {
+					held[a] = w.ID
+				}
+			}
+		}
+	}
 	for _, w := range ws {
 		for _, t := range w.Triggers {
 			if t.Kind == engine.TriggerWebhook {
-				r.add(w, t)
+				r.add(w, t, held)
 			}
 		}
 	}
 	return r
 }
 
-func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger) {
+func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger, held map[address]string) {
 	h := &hook{workflow: w, trigger: t, webhook: t.Webhook, limit: defaultBody}
 	if w.BodyLimit > 0 {
 		h.limit = min(w.BodyLimit, maxBody)
@@ -90,22 +125,28 @@ func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger) {
 		}
 		at = at.static[part]
 	}
-	methods := t.Webhook.Methods
-	if len(methods) == 0 {
-		methods = []string{"POST"}
-	}
-	for _, m := range methods {
-		if other := at.hooks[m]; other != nil {
-			if !other.workflow.Enabled {
-				continue // enabling this workflow would give it the path
+	for _, a := range addresses(t.Webhook) {
+		owner := held[a]
+		if owner == "" || owner == w.ID {
+			owner = ""
+			if other := at.hooks[a.method]; other != nil {
+				if !other.workflow.Enabled {
+					continue // enabling this workflow would give it the path
+				}
+				owner = other.workflow.ID
 			}
-			r.taken[ownerKey{w.ID, t.ID}] = fmt.Sprintf("%s /hooks/%s belongs to workflow %s", m, t.Webhook.Path, other.workflow.ID)
+		}
+		if owner != "" {
+			r.taken[ownerKey{w.ID, t.ID}] = fmt.Sprintf("%s /hooks/%s belongs to workflow %s", a.method, t.Webhook.Path, owner)
 			continue
 		}
 		if at.hooks == nil {
 			at.hooks = map[string]*hook{}
 		}
-		at.hooks[m] = h
+		at.hooks[a.method] = h
+		if w.Enabled {
+			r.owners[a] = w.ID
+		}
 	}
 }
 

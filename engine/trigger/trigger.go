@@ -63,7 +63,7 @@ func New(o Options) *Set {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Set{Options: o, changed: make(chan struct{}, 1), memory: budget{limit: memoryBudget}}
-	s.routes.Store(newRoutes(nil))
+	s.routes.Store(newRoutes(nil, nil))
 	return s
 }
 
@@ -76,7 +76,7 @@ func (s *Set) Apply(ws []*workflow.Workflow) {
 	}
 	s.mu.Lock()
 	s.current = current
-	s.routes.Store(newRoutes(ws))
+	s.routes.Store(newRoutes(ws, s.routes.Load()))
 	s.mu.Unlock()
 	select {
 	case s.changed <- struct{}{}:

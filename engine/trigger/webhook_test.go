@@ -178,6 +178,34 @@ func TestPathTaken(t *testing.T) {
 	}
 }
 
+func TestNewFileTakesNoRunningPath(t *testing.T) {
+	h := newHouse(t, t.TempDir())
+	first, newcomer := parse(t, "b", openHook), parse(t, "a", openHook)
+	reached := func() string {
+		t.Helper()
+		before := len(h.events(t, first.ID))
+		if a := do(t, serve(t, h), "POST", "/hooks/in", "application/json", `{}`); a.status != 202 {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+		if len(h.events(t, first.ID)) > before {
+			return first.ID
+		}
+		return newcomer.ID
+	}
+	h.live(t, first)
+	h.live(t, newcomer, first)
+	if got := reached(); got != "b" {
+		t.Errorf("a file with a smaller id took the path: it reached %s", got)
+	}
+	if got := h.Blocked(newcomer); !strings.Contains(got, "belongs to workflow b") {
+		t.Errorf("Blocked(a) = %q", got)
+	}
+	h.live(t, newcomer, parse(t, "b", "enabled: false\n"+strings.TrimSpace(openHook)))
+	if got := reached(); got != "a" {
+		t.Errorf("the path of a workflow that was disabled reached %s", got)
+	}
+}
+
 func TestBodies(t *testing.T) {
 	multi := "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n2\r\n" +
