@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors"
 )
 
 const (
@@ -86,7 +88,7 @@ func parseSigned(s string) ([]part, error) {
 	return parts, nil
 }
 
-func prepareHMAC(c *Config) (method, error) {
+func prepareHMAC(c *connectors.Verify) (method, error) {
 	if err := headerName("header", c.Header); err != nil {
 		return method{}, err
 	}
@@ -152,7 +154,7 @@ func prepareHMAC(c *Config) (method, error) {
 }
 
 type hmacScheme struct {
-	config            Config
+	config            connectors.Verify
 	newHash           func() hash.Hash
 	decode            func(string) ([]byte, error)
 	signed            []part

@@ -14,22 +14,6 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors"
 )
 
-// Config is the `verify` of a webhook. Which of the fields a scheme reads is its own affair; New refuses the others.
-type Config struct {
-	Scheme          string        // hmac, basic, bearer, header
-	Header          string        // hmac, header: where the signature or the secret stands
-	Algorithm       string        // hmac: sha1, sha256 (default), sha384, sha512
-	Encoding        string        // hmac: hex (default), base64, base64url
-	Prefix          string        // hmac, header: before the signature, such as "sha256="
-	Separator       string        // hmac: between several signatures in one header; any of them may match
-	Signed          string        // hmac: {body} (default), {timestamp}, {id}, {url}, {method} and literal text
-	TimestampHeader string        // hmac: where {timestamp} stands
-	TimestampUnit   string        // hmac: s (default), ms, rfc3339
-	IDHeader        string        // hmac: where {id} stands
-	Tolerance       time.Duration // hmac: how far {timestamp} may be off, both ways; default 5 min
-	ReplayGuard     bool          // hmac: ReplayKey gives a key
-}
-
 // Request is one call as it was received.
 type Request struct {
 	Method string
@@ -116,7 +100,7 @@ type Verifier struct {
 // scheme is one way to sign.
 type scheme struct {
 	// prepare checks the config, fills its defaults and returns what verifies.
-	prepare func(*Config) (method, error)
+	prepare func(*connectors.Verify) (method, error)
 	// lacks returns the name of the secret that is missing, or "".
 	lacks func(Secrets) string
 	// challenge is the WWW-Authenticate header of a 401 (RFC 9110, section 11.6.1), or "".
@@ -148,7 +132,7 @@ func Schemes() []string {
 }
 
 // New checks the config. Its error is the user's to mend and names the key of `verify`.
-func New(c Config) (*Verifier, error) {
+func New(c connectors.Verify) (*Verifier, error) {
 	s, ok := schemes[c.Scheme]
 	if !ok {
 		return nil, fmt.Errorf("there is no scheme %q; there are %s", c.Scheme, strings.Join(Schemes(), ", "))
@@ -220,7 +204,7 @@ func headerName(key, name string) error {
 
 // only refuses the keys that a scheme does not read: they would give a false sense of safety. A default that was
 // filled in on the way here is none.
-func only(c *Config, keys ...string) error {
+func only(c *connectors.Verify, keys ...string) error {
 	given := map[string]bool{
 		"header": c.Header != "", "algorithm": c.Algorithm != "" && c.Algorithm != defaultAlgorithm,
 		"encoding": c.Encoding != "" && c.Encoding != defaultEncoding, "prefix": c.Prefix != "",

@@ -32,7 +32,7 @@ func reasonOf(err error) signature.Reason {
 	return ""
 }
 
-func mustNew(t *testing.T, c signature.Config) *signature.Verifier {
+func mustNew(t *testing.T, c connectors.Verify) *signature.Verifier {
 	t.Helper()
 	v, err := signature.New(c)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestVectors(t *testing.T) {
 	for _, tt := range vectors {
 		t.Run(tt.Name, func(t *testing.T) {
 			c := tt.Config
-			v := mustNew(t, signature.Config{
+			v := mustNew(t, connectors.Verify{
 				Scheme: c.Scheme, Header: c.Header, Algorithm: c.Algorithm, Encoding: c.Encoding, Prefix: c.Prefix,
 				Separator: c.Separator, Signed: c.Signed, TimestampHeader: c.TimestampHeader, TimestampUnit: c.TimestampUnit, IDHeader: c.IDHeader,
 			})
@@ -87,7 +87,7 @@ func TestVectors(t *testing.T) {
 
 // signer is the sending side, written apart from what is tested.
 type signer struct {
-	config signature.Config
+	config connectors.Verify
 	secret string
 }
 
@@ -150,7 +150,7 @@ func respell(text string) string {
 
 // TestHMACMatrix runs each way of configuring hmac through each way of getting a call wrong.
 func TestHMACMatrix(t *testing.T) {
-	configs := map[string]signature.Config{
+	configs := map[string]connectors.Verify{
 		"plain hex":         {Header: "X-Signature"},
 		"sha1 prefix":       {Header: "X-Hub-Signature", Algorithm: "sha1", Prefix: "sha1="},
 		"sha384 base64":     {Header: "X-Sig", Algorithm: "sha384", Encoding: "base64"},
@@ -268,37 +268,37 @@ func TestTokens(t *testing.T) {
 	full := signature.Secrets{Username: "ada", Passwords: []string{"pa:ss", "next"}, Tokens: []string{"tok-1", "tok-2"}}
 	cases := []struct {
 		name    string
-		config  signature.Config
+		config  connectors.Verify
 		secrets signature.Secrets
 		header  string
 		values  []string
 		want    signature.Reason
 	}{
-		{"basic ok", signature.Config{Scheme: "basic"}, full, "Authorization", basic("ada:pa:ss"), ""},
-		{"basic rotated", signature.Config{Scheme: "basic"}, full, "Authorization", basic("ada:next"), ""},
-		{"basic, any case", signature.Config{Scheme: "basic"}, full, "Authorization", []string{strings.Replace(basic("ada:next")[0], "Basic", "bASIC", 1)}, ""},
-		{"basic wrong password", signature.Config{Scheme: "basic"}, full, "Authorization", basic("ada:pa"), signature.Mismatch},
-		{"basic wrong user", signature.Config{Scheme: "basic"}, full, "Authorization", basic("bob:next"), signature.Mismatch},
-		{"basic empty", signature.Config{Scheme: "basic"}, full, "Authorization", basic(":"), signature.Mismatch},
-		{"basic no colon", signature.Config{Scheme: "basic"}, full, "Authorization", basic("ada"), signature.Malformed},
-		{"basic not base64", signature.Config{Scheme: "basic"}, full, "Authorization", []string{"Basic ???"}, signature.Malformed},
-		{"basic as bearer", signature.Config{Scheme: "basic"}, full, "Authorization", []string{"Bearer tok-1"}, signature.Malformed},
-		{"basic missing", signature.Config{Scheme: "basic"}, full, "X", nil, signature.Missing},
-		{"basic twice", signature.Config{Scheme: "basic"}, full, "Authorization", append(basic("ada:next"), basic("ada:next")...), signature.Repeated},
-		{"basic without user", signature.Config{Scheme: "basic"}, signature.Secrets{Passwords: []string{"x"}}, "Authorization", basic(":x"), signature.NoSecret},
-		{"basic without password", signature.Config{Scheme: "basic"}, signature.Secrets{Username: "ada", Passwords: []string{""}}, "Authorization", basic("ada:"), signature.NoSecret},
-		{"bearer ok", signature.Config{Scheme: "bearer"}, full, "Authorization", []string{"Bearer tok-2"}, ""},
-		{"bearer wrong", signature.Config{Scheme: "bearer"}, full, "Authorization", []string{"Bearer tok-"}, signature.Mismatch},
-		{"bearer empty", signature.Config{Scheme: "bearer"}, full, "Authorization", []string{"Bearer "}, signature.Mismatch},
-		{"bearer alone", signature.Config{Scheme: "bearer"}, full, "Authorization", []string{"Bearer"}, signature.Malformed},
-		{"bearer without token", signature.Config{Scheme: "bearer"}, signature.Secrets{}, "Authorization", []string{"Bearer "}, signature.NoSecret},
-		{"header ok", signature.Config{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{"tok-1"}, ""},
-		{"header prefix", signature.Config{Scheme: "header", Header: "X-Token", Prefix: "key "}, full, "X-Token", []string{"key tok-1"}, ""},
-		{"header no prefix", signature.Config{Scheme: "header", Header: "X-Token", Prefix: "key "}, full, "X-Token", []string{"tok-1"}, signature.Malformed},
-		{"header wrong", signature.Config{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{"tok-1,tok-1"}, signature.Mismatch},
-		{"header empty", signature.Config{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{""}, signature.Missing},
-		{"header twice", signature.Config{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{"tok-1", "tok-1"}, signature.Repeated},
-		{"header without token", signature.Config{Scheme: "header", Header: "X-Token"}, signature.Secrets{Tokens: []string{""}}, "X-Token", []string{""}, signature.NoSecret},
+		{"basic ok", connectors.Verify{Scheme: "basic"}, full, "Authorization", basic("ada:pa:ss"), ""},
+		{"basic rotated", connectors.Verify{Scheme: "basic"}, full, "Authorization", basic("ada:next"), ""},
+		{"basic, any case", connectors.Verify{Scheme: "basic"}, full, "Authorization", []string{strings.Replace(basic("ada:next")[0], "Basic", "bASIC", 1)}, ""},
+		{"basic wrong password", connectors.Verify{Scheme: "basic"}, full, "Authorization", basic("ada:pa"), signature.Mismatch},
+		{"basic wrong user", connectors.Verify{Scheme: "basic"}, full, "Authorization", basic("bob:next"), signature.Mismatch},
+		{"basic empty", connectors.Verify{Scheme: "basic"}, full, "Authorization", basic(":"), signature.Mismatch},
+		{"basic no colon", connectors.Verify{Scheme: "basic"}, full, "Authorization", basic("ada"), signature.Malformed},
+		{"basic not base64", connectors.Verify{Scheme: "basic"}, full, "Authorization", []string{"Basic ???"}, signature.Malformed},
+		{"basic as bearer", connectors.Verify{Scheme: "basic"}, full, "Authorization", []string{"Bearer tok-1"}, signature.Malformed},
+		{"basic missing", connectors.Verify{Scheme: "basic"}, full, "X", nil, signature.Missing},
+		{"basic twice", connectors.Verify{Scheme: "basic"}, full, "Authorization", append(basic("ada:next"), basic("ada:next")...), signature.Repeated},
+		{"basic without user", connectors.Verify{Scheme: "basic"}, signature.Secrets{Passwords: []string{"x"}}, "Authorization", basic(":x"), signature.NoSecret},
+		{"basic without password", connectors.Verify{Scheme: "basic"}, signature.Secrets{Username: "ada", Passwords: []string{""}}, "Authorization", basic("ada:"), signature.NoSecret},
+		{"bearer ok", connectors.Verify{Scheme: "bearer"}, full, "Authorization", []string{"Bearer tok-2"}, ""},
+		{"bearer wrong", connectors.Verify{Scheme: "bearer"}, full, "Authorization", []string{"Bearer tok-"}, signature.Mismatch},
+		{"bearer empty", connectors.Verify{Scheme: "bearer"}, full, "Authorization", []string{"Bearer "}, signature.Mismatch},
+		{"bearer alone", connectors.Verify{Scheme: "bearer"}, full, "Authorization", []string{"Bearer"}, signature.Malformed},
+		{"bearer without token", connectors.Verify{Scheme: "bearer"}, signature.Secrets{}, "Authorization", []string{"Bearer "}, signature.NoSecret},
+		{"header ok", connectors.Verify{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{"tok-1"}, ""},
+		{"header prefix", connectors.Verify{Scheme: "header", Header: "X-Token", Prefix: "key "}, full, "X-Token", []string{"key tok-1"}, ""},
+		{"header no prefix", connectors.Verify{Scheme: "header", Header: "X-Token", Prefix: "key "}, full, "X-Token", []string{"tok-1"}, signature.Malformed},
+		{"header wrong", connectors.Verify{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{"tok-1,tok-1"}, signature.Mismatch},
+		{"header empty", connectors.Verify{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{""}, signature.Missing},
+		{"header twice", connectors.Verify{Scheme: "header", Header: "X-Token"}, full, "X-Token", []string{"tok-1", "tok-1"}, signature.Repeated},
+		{"header without token", connectors.Verify{Scheme: "header", Header: "X-Token"}, signature.Secrets{Tokens: []string{""}}, "X-Token", []string{""}, signature.NoSecret},
 	}
 	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
@@ -316,7 +316,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	for want, c := range map[string]signature.Config{
+	for want, c := range map[string]connectors.Verify{
 		"no scheme":           {Scheme: "hmca"},
 		"header is missing":   {Scheme: "hmac"},
 		"not a header name":   {Scheme: "hmac", Header: "X Sig"},
@@ -344,7 +344,7 @@ func TestBadConfig(t *testing.T) {
 // TestFilledDefaults: a reader of workflow files may fill in the defaults of hmac for every scheme.
 func TestFilledDefaults(t *testing.T) {
 	for _, scheme := range []string{"basic", "bearer", "header", "hmac"} {
-		c := signature.Config{Scheme: scheme, Algorithm: "sha256", Encoding: "hex", Signed: "{body}", TimestampUnit: "s", Tolerance: 5 * time.Minute}
+		c := connectors.Verify{Scheme: scheme, Algorithm: "sha256", Encoding: "hex", Signed: "{body}", TimestampUnit: "s", Tolerance: 5 * time.Minute}
 		if scheme == "header" || scheme == "hmac" {
 			c.Header = "X-Sig"
 		}
@@ -353,7 +353,7 @@ func TestFilledDefaults(t *testing.T) {
 }
 
 func TestReplayKey(t *testing.T) {
-	config := signature.Config{Scheme: "hmac", Header: "X-Sig", ReplayGuard: true}
+	config := connectors.Verify{Scheme: "hmac", Header: "X-Sig", ReplayGuard: true}
 	v := mustNew(t, config)
 	s := signer{config, "correct horse"}
 	r := signature.Request{Header: s.sign("a", now), Body: []byte("a"), Now: now}
@@ -388,7 +388,7 @@ func TestSecretsOf(t *testing.T) {
 
 // FuzzSigHeaders: a call is accepted if and only if a reference says so.
 func FuzzSigHeaders(f *testing.F) {
-	config := signature.Config{Scheme: "hmac", Header: "X-Sig", Prefix: "v1=", Separator: ",", Signed: "{timestamp}.{body}", TimestampHeader: "X-Time"}
+	config := connectors.Verify{Scheme: "hmac", Header: "X-Sig", Prefix: "v1=", Separator: ",", Signed: "{timestamp}.{body}", TimestampHeader: "X-Time"}
 	v, err := signature.New(config)
 	if err != nil {
 		f.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"strings"
+
+	"github.com/bellhop-dev/bellhop/connectors"
 )
 
 // The schemes of this file compare a secret that is sent as it is. Both sides are hashed first, so that the
@@ -38,7 +40,7 @@ func oneOf(given string, secrets []string) bool {
 	return found == 1
 }
 
-func prepareBasic(c *Config) (method, error) {
+func prepareBasic(c *connectors.Verify) (method, error) {
 	if err := only(c); err != nil {
 		return method{}, err
 	}
@@ -66,7 +68,7 @@ func prepareBasic(c *Config) (method, error) {
 	}}, nil
 }
 
-func prepareBearer(c *Config) (method, error) {
+func prepareBearer(c *connectors.Verify) (method, error) {
 	if err := only(c); err != nil {
 		return method{}, err
 	}
@@ -82,7 +84,7 @@ func prepareBearer(c *Config) (method, error) {
 	}}, nil
 }
 
-func prepareHeader(c *Config) (method, error) {
+func prepareHeader(c *connectors.Verify) (method, error) {
 	if err := only(c, "header", "prefix"); err != nil {
 		return method{}, err
 	}

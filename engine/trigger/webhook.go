@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/signature"
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
@@ -305,7 +306,7 @@ func (s *Set) unreachable(w *workflow.Workflow, t *workflow.Trigger) error {
 }
 
 func newVerifier(v *workflow.Verify) (*signature.Verifier, error) {
-	return signature.New(signature.Config{
+	return signature.New(connectors.Verify{
 		Scheme: v.Scheme, Header: v.Header, Algorithm: v.Algorithm, Encoding: v.Encoding, Prefix: v.Prefix,
 		Separator: v.Separator, Signed: v.Signed, TimestampHeader: v.TimestampHeader, TimestampUnit: v.TimestampUnit,
 		IDHeader: v.IDHeader, Tolerance: v.Tolerance, ReplayGuard: v.ReplayGuard,
