@@ -9,35 +9,52 @@ import (
 	"fmt"
 	"net/http"
 	"sort"
+	"sync/atomic"
 	"time"
 )
 
-// Connector is one system that workflows can use, such as `http` or `store`. It is immutable once registered.
+// Connector is one system that workflows can use, such as `http` or `slack`. Whoever makes it (a Go literal, a YAML
+// manifest, an imported document) is not seen any more once it is made. It is immutable once registered.
 type Connector struct {
 	ID      string // [a-z0-9_]{1,40}: the part before the dot in `use: http.request`
 	Title   string
-	Version string       // semantic version of this connector
-	Auth    []AuthScheme // how a connection may sign its calls; none: it needs no connection
-	Fields  Schema       // what a connection holds besides secrets
-	Actions []Action
+	Version string // semantic version of this connector
+	Docs    string // address of the system's own documentation; may be empty
+	Icon    []byte // an SVG drawing of at most 8 KiB without script; nil: the UI draws a monogram
+
+	Fields        Schema       // what a connection holds besides secrets
+	Auth          []AuthScheme // how a connection may sign its calls; none: it needs no connection
+	SigningSecret *Secret      // what a person enters to verify deliveries; nil: the connector has no use for one
+	Hosts         []string     // where secrets may go, such as api.example.com or *.example.com; nil: for the action to decide
+	Rate          Rate         // what one connection may send; zero: nothing is known
+
+	Schemas   map[string]Schema // shared parts; `$ref: "#/schemas/<name>"` in any schema of the connector means them
+	Actions   []Action
+	Endpoints []Endpoint // addresses that the system calls; many triggers may share one
+	Triggers  []Trigger
+	Test      *Test // how to find out that a connection works; nil: it cannot be tried
 }
 
-// AuthScheme is one way in which a connection proves who it is. A person picks one by its ID.
-type AuthScheme struct {
-	ID      string
-	Title   string
-	Secrets []string // names of the secret values that it needs, such as "token"
-	Fields  []string // names of the plain values that it needs, such as "header"
+// Test is the call that tells whether a connection works.
+type Test struct {
+	Action string         // a safe action of the connector
+	Input  map[string]any // `with` of the call
+	// Judge reads the output of the call: the label of the connection, such as "acme / ada", or why it does not work.
+	Judge func(output any) (label string, err error)
 }
 
-// Action is one thing that a connector can do.
+// Action is one thing that a connector can do. One that reads pages joins them: its input has `limit`, its output is
+// the list.
 type Action struct {
-	Name    string // [a-z0-9_]{1,40}: the part after the dot in `use: http.request`
-	Title   string
-	Summary string
-	Input   Schema // what `with` may hold
-	Output  Schema
-	Sample  any // an example of the output, for forms and for tests without a mock
+	Name       string // [a-z0-9_]{1,40}: the part after the dot in `use: http.request`
+	Title      string
+	Summary    string
+	Operation  string // its name in the document it was imported from, such as "POST /v1/contacts"; may be empty
+	Show       string // main (also ""), more, hidden: where forms list it; a hidden one is for the connector's own use
+	Deprecated string // name of the action to use instead; empty: it is current
+	Input      Schema // what `with` may hold
+	Output     Schema
+	Sample     any // an example of the output, for forms and for tests without a mock
 
 	Safe       bool                            // it only reads, so it may be polled and repeated
 	Idempotent bool                            // doing it twice with one key does no harm
@@ -48,6 +65,17 @@ type Action struct {
 	// Do performs the action once. It returns plain data (see package value). An error is taken as worth
 	// another try unless it is wrapped by [Permanent]; [RetryAfter] says when to try.
 	Do func(ctx context.Context, c *Call) (any, error)
+	// Choices lists what a person may pick for a field whose schema has Options. field is a path such as "owner" or
+	// "address.country"; c.Input is the form as far as it is filled in; search may be empty. At most 1,000.
+	Choices func(ctx context.Context, c *Call, field, search string) ([]Choice, error)
+	// Further describes the fields that an account adds to a field whose schema has FieldsFrom.
+	Further func(ctx context.Context, c *Call, field string) (Schema, error)
+}
+
+// Choice is one value that a person may pick.
+type Choice struct {
+	Value any    `json:"value"`
+	Label string `json:"label"`
 }
 
 // IsSafe reports whether this call only reads.
@@ -76,6 +104,13 @@ type Call struct {
 	KV         KV             // the durable key/value room of `store`
 	Now        time.Time      // the time of the step, simulated in tests
 	Hops       int            // how many workflows have handed this event on, for the Bellhop-Hop header
+
+	// Token returns the access token of the connection; nil: its auth has none. refused is a token that the system
+	// has just answered with 401, else empty: then another one is fetched, once for all who wait. It must be called
+	// anew for each request, for the token changes.
+	Token func(ctx context.Context, refused string) (string, error)
+	// Limits paces the calls of a connection over all workflows; nil: nothing is known of others, as in tests.
+	Limits Limits
 }
 
 // Connection is an account at a system: plain fields and secrets, resolved at the time of the call.
@@ -85,7 +120,8 @@ type Connection struct {
 	Auth      string            // ID of the chosen AuthScheme
 	Fields    map[string]any    // what is not secret
 	Secrets   map[string]string // never in history, logs or expressions
-	Hosts     []string          // where the secrets may go; empty: the host of the call's own URL
+	Kept      map[string]any    // what the system said when the connection was made and [Grant] kept; not secret
+	Hosts     []string          // where the secrets may go; empty: as the connector says, else the host of the call's own URL
 }
 
 // IsZero reports whether no connection was named.
@@ -165,23 +201,34 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.Message }
 
-// Registry is the set of connectors that a server or a test knows. It is read-only after NewRegistry.
-type Registry struct{ byID map[string]*Connector }
+// Registry is the set of connectors that a server or a test knows. Its holders may look things up while [Registry.Replace]
+// changes it.
+type Registry struct {
+	byID atomic.Pointer[map[string]*Connector]
+}
 
-// NewRegistry panics on a duplicate or malformed connector: the list is a literal, so that is a bug.
+// NewRegistry panics on a duplicate connector: the list is a literal, so that is a bug.
 func NewRegistry(list ...*Connector) *Registry {
-	r := &Registry{byID: make(map[string]*Connector, len(list))}
-	for _, c := range list {
-		if _, dup := r.byID[c.ID]; dup {
-			panic(fmt.Sprintf("connectors: %q is registered twice", c.ID))
-		}
-		r.byID[c.ID] = c
-	}
+	r := &Registry{}
+	r.Replace(list...)
 	return r
 }
 
+// Replace makes list all the connectors there are, at once for everyone who holds r. Like NewRegistry it panics on a
+// duplicate.
+func (r *Registry) Replace(list ...*Connector) {
+	byID := make(map[string]*Connector, len(list))
+	for _, c := range list {
+		if _, dup := byID[c.ID]; dup {
+			panic(fmt.Sprintf("connectors: %q is registered twice", c.ID))
+		}
+		byID[c.ID] = c
+	}
+	r.byID.Store(&byID)
+}
+
 // Connector returns the connector with this ID, or nil.
-func (r *Registry) Connector(id string) *Connector { return r.byID[id] }
+func (r *Registry) Connector(id string) *Connector { return (*r.byID.Load())[id] }
 
 // Action returns the action with this name, or nil.
 func (c *Connector) Action(name string) *Action {
@@ -193,10 +240,41 @@ func (c *Connector) Action(name string) *Action {
 	return nil
 }
 
+// Trigger returns the trigger with this name, or nil.
+func (c *Connector) Trigger(name string) *Trigger {
+	for i := range c.Triggers {
+		if c.Triggers[i].Name == name {
+			return &c.Triggers[i]
+		}
+	}
+	return nil
+}
+
+// Endpoint returns the endpoint with this ID, or nil.
+func (c *Connector) Endpoint(id string) *Endpoint {
+	for i := range c.Endpoints {
+		if c.Endpoints[i].ID == id {
+			return &c.Endpoints[i]
+		}
+	}
+	return nil
+}
+
+// Scheme returns the auth scheme with this ID, or nil.
+func (c *Connector) Scheme(id string) *AuthScheme {
+	for i := range c.Auth {
+		if c.Auth[i].ID == id {
+			return &c.Auth[i]
+		}
+	}
+	return nil
+}
+
 // All returns every connector in the order of IDs.
 func (r *Registry) All() []*Connector {
-	all := make([]*Connector, 0, len(r.byID))
-	for _, c := range r.byID {
+	byID := *r.byID.Load()
+	all := make([]*Connector, 0, len(byID))
+	for _, c := range byID {
 		all = append(all, c)
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })

@@ -100,6 +100,6 @@ func (a *app) printConnector(c *connectors.Connector) {
 		}
 	}
 	for _, auth := range c.Auth {
-		fmt.Fprintf(a.stdout, "\nauth %s  %s: %s\n", auth.ID, auth.Title, strings.Join(append(append([]string{}, auth.Fields...), auth.Secrets...), ", "))
+		fmt.Fprintf(a.stdout, "\nauth %s  %s: %s\n", auth.ID, auth.Title, strings.Join(append(append([]string{}, auth.Fields...), auth.SecretNames()...), ", "))
 	}
 }

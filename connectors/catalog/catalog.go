@@ -27,10 +27,16 @@ func webhook() *connectors.Connector {
 		Title:   "Webhook",
 		Version: "1.0.0",
 		Auth: []connectors.AuthScheme{{
-			ID:      "secret",
-			Title:   "Secrets of a sender",
-			Secrets: []string{"signing_secret", "password", "token", "verify_token"},
-			Fields:  []string{"username"},
+			ID:    "secret",
+			Title: "Secrets of a sender",
+			Type:  connectors.AuthKeys,
+			Secrets: []connectors.Secret{
+				{Name: "signing_secret", Title: "Signing secret", Optional: true},
+				{Name: "password", Title: "Password", Help: "For the scheme basic.", Optional: true},
+				{Name: "token", Title: "Token", Help: "For the schemes bearer and header.", Optional: true},
+				{Name: "verify_token", Title: "Verify token", Help: "For the scheme meta.", Optional: true},
+			},
+			Fields: []string{"username"},
 		}},
 		Fields: connectors.Schema{
 			Type: "object", Closed: true, Order: []string{"username"},

@@ -55,14 +55,14 @@ func Problems(c *connectors.Connector) []string {
 		seen[s.ID] = true
 		p.title(at, s.Title)
 		p.require(len(s.Secrets) > 0, "%s holds no secret", at)
-		for _, name := range append(slices.Clone(s.Secrets), s.Fields...) {
+		for _, name := range append(s.SecretNames(), s.Fields...) {
 			p.require(namePattern.MatchString(name), "%s: %q is not a name", at, name)
 		}
 		for _, name := range s.Fields {
 			_, ok := c.Fields.Properties[name]
 			p.require(ok, "%s: its field %s is not among the fields of the connector", at, name)
 		}
-		for _, name := range s.Secrets {
+		for _, name := range s.SecretNames() {
 			_, ok := c.Fields.Properties[name]
 			p.require(!ok, "%s: the secret %s is among the fields, which are not secret", at, name)
 		}
@@ -129,11 +129,11 @@ func (p *problems) schema(at string, s connectors.Schema) {
 		p.require(err == nil, "%s: the pattern %q: %v", at, s.Pattern, err)
 	}
 	p.require(s.Minimum == nil || s.Maximum == nil || *s.Minimum <= *s.Maximum, "%s: the minimum is above the maximum", at)
-	for _, name := range slices.Concat(s.Required, s.Order, s.OneOf) {
+	for _, name := range slices.Concat(s.Required, s.Order, s.Exclusive) {
 		_, ok := s.Properties[name]
 		p.require(ok, "%s: %s is not among the properties", at, name)
 	}
-	for name, list := range map[string][]string{"required": s.Required, "order": s.Order, "one of": s.OneOf} {
+	for name, list := range map[string][]string{"required": s.Required, "order": s.Order, "exclusive": s.Exclusive} {
 		sorted := slices.Sorted(slices.Values(list))
 		p.require(len(slices.Compact(sorted)) == len(list), "%s: %s has a name twice", at, name)
 	}

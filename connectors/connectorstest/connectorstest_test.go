@@ -14,7 +14,7 @@ func good() *connectors.Connector {
 	return &connectors.Connector{
 		ID: "acme", Title: "Acme", Version: "1.0.0",
 		Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{"region": {Type: "string"}}},
-		Auth:   []connectors.AuthScheme{{ID: "key", Title: "Key", Secrets: []string{"token"}, Fields: []string{"region"}}},
+		Auth:   []connectors.AuthScheme{{ID: "key", Title: "Key", Secrets: []connectors.Secret{{Name: "token"}}, Fields: []string{"region"}}},
 		Actions: []connectors.Action{{
 			Name: "create", Title: "Create", Summary: "Creates a thing.",
 			Input:  connectors.Schema{Type: "object", Closed: true, Order: []string{"name"}, Required: []string{"name"}, Properties: map[string]connectors.Schema{"name": {Type: "string"}}},
@@ -38,7 +38,7 @@ func TestProblems(t *testing.T) {
 		"auth key is there twice":          func(c *connectors.Connector) { c.Auth = append(c.Auth, c.Auth[0]) },
 		"holds no secret":                  func(c *connectors.Connector) { c.Auth[0].Secrets = nil },
 		"is not among the fields":          func(c *connectors.Connector) { c.Auth[0].Fields = []string{"nope"} },
-		"which are not secret":             func(c *connectors.Connector) { c.Auth[0].Secrets = []string{"region"} },
+		"which are not secret":             func(c *connectors.Connector) { c.Auth[0].Secrets = []connectors.Secret{{Name: "region"}} },
 		"its name is not":                  func(c *connectors.Connector) { c.Actions[0].Name = "" },
 		"action create is there twice":     func(c *connectors.Connector) { c.Actions = append(c.Actions, c.Actions[0]) },
 		"not a whole sentence":             func(c *connectors.Connector) { c.Actions[0].Summary = "creates a thing" },

@@ -22,15 +22,16 @@ const (
 
 // New returns the connector.
 func New() *connectors.Connector {
+	token := []connectors.Secret{{Name: "token", Title: "Token"}}
 	return &connectors.Connector{
 		ID:      "http",
 		Title:   "HTTP",
 		Version: "1.0.0",
 		Auth: []connectors.AuthScheme{
-			{ID: "bearer", Title: "Bearer token", Secrets: []string{"token"}},
-			{ID: "basic", Title: "User name and password", Secrets: []string{"password"}, Fields: []string{"username"}},
-			{ID: "header", Title: "Secret in a header", Secrets: []string{"token"}, Fields: []string{"header"}},
-			{ID: "query", Title: "Secret in the query", Secrets: []string{"token"}, Fields: []string{"name"}},
+			{ID: "bearer", Type: connectors.AuthBearer, Title: "Bearer token", Secrets: token},
+			{ID: "basic", Type: connectors.AuthBasic, Title: "User name and password", Secrets: []connectors.Secret{{Name: "password", Title: "Password"}}, Fields: []string{"username"}},
+			{ID: "header", Type: connectors.AuthKeys, Title: "Secret in a header", Secrets: token, Fields: []string{"header"}},
+			{ID: "query", Type: connectors.AuthKeys, Title: "Secret in the query", Secrets: token, Fields: []string{"name"}},
 		},
 		Fields: connectors.Schema{
 			Type: "object", Closed: true,
@@ -67,8 +68,8 @@ func input() connectors.Schema {
 	text := &connectors.Schema{}
 	return connectors.Schema{
 		Type: "object", Closed: true, Required: []string{"url"},
-		Order: []string{"method", "url", "query", "headers", "json", "form", "multipart", "xml", "raw", "timeout"},
-		OneOf: []string{"json", "form", "multipart", "xml", "raw"},
+		Order:     []string{"method", "url", "query", "headers", "json", "form", "multipart", "xml", "raw", "timeout"},
+		Exclusive: []string{"json", "form", "multipart", "xml", "raw"},
 		Properties: map[string]connectors.Schema{
 			"method": {Type: "string", Title: "Method", Default: "GET", Enum: []any{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}},
 			"url": {

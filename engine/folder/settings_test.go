@@ -15,7 +15,7 @@ import (
 
 var registry = connectors.NewRegistry(&connectors.Connector{
 	ID: "http", Title: "HTTP",
-	Auth: []connectors.AuthScheme{{ID: "bearer", Secrets: []string{"token"}}, {ID: "basic", Fields: []string{"username"}, Secrets: []string{"password"}}},
+	Auth: []connectors.AuthScheme{{ID: "bearer", Secrets: []connectors.Secret{{Name: "token"}}}, {ID: "basic", Fields: []string{"username"}, Secrets: []connectors.Secret{{Name: "password"}}}},
 })
 
 func TestSettings(t *testing.T) {

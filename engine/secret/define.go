@@ -80,7 +80,7 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 	scheme := pick(c, &d, raw, problem)
 	isSecret := map[string]bool{}
 	for _, s := range c.Auth {
-		for _, key := range s.Secrets {
+		for _, key := range s.SecretNames() {
 			isSecret[key] = true
 		}
 	}
@@ -93,8 +93,8 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 		case key == "hosts":
 			d.hosts = texts(key, v, problem)
 		case isSecret[key]:
-			if scheme.ID != "" && key != "signing_secret" && !slices.Contains(scheme.Secrets, key) {
-				problem(key, "auth %s has no %s; it needs %s", scheme.ID, key, strings.Join(append(slices.Clone(scheme.Secrets), scheme.Fields...), ", "))
+			if scheme.ID != "" && key != "signing_secret" && !slices.Contains(scheme.SecretNames(), key) {
+				problem(key, "auth %s has no %s; it needs %s", scheme.ID, key, strings.Join(append(scheme.SecretNames(), scheme.Fields...), ", "))
 				continue
 			}
 			d.secrets[key] = texts(key, v, problem)
@@ -116,9 +116,9 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 	}
 	// One scheme that was not chosen (webhook) needs nothing by itself: what uses the connection says what is missing.
 	if _, chosen := raw["auth"]; chosen {
-		for _, key := range scheme.Secrets {
-			if raw[key] == nil {
-				d.missing = append(d.missing, key)
+		for _, s := range scheme.Secrets {
+			if raw[s.Name] == nil && !s.Optional {
+				d.missing = append(d.missing, s.Name)
 			}
 		}
 		for _, key := range scheme.Fields {
@@ -148,7 +148,7 @@ func pick(c *connectors.Connector, d *definition, raw map[string]any, problem fu
 		return c.Auth[0]
 	}
 	for _, s := range c.Auth {
-		for _, key := range s.Secrets {
+		for _, key := range s.SecretNames() {
 			if raw[key] != nil {
 				problem("auth", "auth is missing; it is one of %s", strings.Join(ids, ", "))
 				return connectors.AuthScheme{}
@@ -182,7 +182,7 @@ func texts(key string, v any, problem func(key, format string, args ...any)) []s
 
 func keysOf(c *connectors.Connector, s connectors.AuthScheme) []string {
 	keys := []string{"connector", "auth", "hosts"}
-	keys = append(keys, s.Secrets...)
+	keys = append(keys, s.SecretNames()...)
 	for key := range c.Fields.Properties {
 		if key != "hosts" {
 			keys = append(keys, key)

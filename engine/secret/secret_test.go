@@ -20,8 +20,8 @@ func registry() *connectors.Registry {
 		&connectors.Connector{
 			ID: "api",
 			Auth: []connectors.AuthScheme{
-				{ID: "bearer", Secrets: []string{"token"}},
-				{ID: "basic", Secrets: []string{"password"}, Fields: []string{"username"}},
+				{ID: "bearer", Secrets: []connectors.Secret{{Name: "token"}}},
+				{ID: "basic", Secrets: []connectors.Secret{{Name: "password"}}, Fields: []string{"username"}},
 			},
 			Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{
 				"base_url": text, "username": text, "hosts": {Type: "array"},
@@ -29,7 +29,7 @@ func registry() *connectors.Registry {
 		},
 		&connectors.Connector{
 			ID:     "hook",
-			Auth:   []connectors.AuthScheme{{ID: "secret", Secrets: []string{"signing_secret", "password", "token"}, Fields: []string{"username"}}},
+			Auth:   []connectors.AuthScheme{{ID: "secret", Secrets: []connectors.Secret{{Name: "signing_secret"}, {Name: "password"}, {Name: "token"}}, Fields: []string{"username"}}},
 			Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{"username": text}},
 		},
 	)

@@ -17,13 +17,13 @@ type connectorItem struct {
 
 // connectorView is a connector with all that a form needs.
 type connectorView struct {
-	ID       string                       `json:"id"`
-	Title    string                       `json:"title"`
-	Version  string                       `json:"version"`
-	Auth     []authItem                   `json:"auth" nullable:"false" doc:"The ways in which a connection may sign its calls; none: it needs no connection."`
-	Schemas  map[string]connectors.Schema `json:"schemas" nullable:"false" doc:"JSON Schemas: connection holds the plain fields of a connection, the others are named by actions."`
-	Actions  []actionItem                 `json:"actions" nullable:"false"`
-	Triggers []connectorTrigger           `json:"triggers" nullable:"false"`
+	ID       string                `json:"id"`
+	Title    string                `json:"title"`
+	Version  string                `json:"version"`
+	Auth     []authItem            `json:"auth" nullable:"false" doc:"The ways in which a connection may sign its calls; none: it needs no connection."`
+	Schemas  map[string]jsonSchema `json:"schemas" nullable:"false" doc:"JSON Schemas: connection holds the plain fields of a connection, the others are named by actions."`
+	Actions  []actionItem          `json:"actions" nullable:"false"`
+	Triggers []connectorTrigger    `json:"triggers" nullable:"false"`
 }
 
 type authItem struct {
@@ -34,21 +34,35 @@ type authItem struct {
 }
 
 type actionItem struct {
-	ID        string            `json:"id"`
-	Title     string            `json:"title"`
-	Summary   string            `json:"summary"`
-	Operation string            `json:"operation" doc:"What it is in the description that the connector was imported from; empty: it was written by hand."`
-	Show      string            `json:"show" enum:"main,more,hidden"`
-	Sample    any               `json:"sample" doc:"An example of its output."`
-	Input     connectors.Schema `json:"input"`
-	Output    connectors.Schema `json:"output"`
-	Safe      bool              `json:"safe" doc:"It only reads, so it may be polled."`
+	ID        string     `json:"id"`
+	Title     string     `json:"title"`
+	Summary   string     `json:"summary"`
+	Operation string     `json:"operation" doc:"What it is in the description that the connector was imported from; empty: it was written by hand."`
+	Show      string     `json:"show" enum:"main,more,hidden"`
+	Sample    any        `json:"sample" doc:"An example of its output."`
+	Input     jsonSchema `json:"input"`
+	Output    jsonSchema `json:"output"`
+	Safe      bool       `json:"safe" doc:"It only reads, so it may be polled."`
 }
 
 type connectorTrigger struct {
 	ID     string `json:"id"`
 	Title  string `json:"title"`
 	Sample any    `json:"sample"`
+}
+
+// jsonSchema is a schema in an answer. What describes the API says only that it is one.
+type jsonSchema connectors.Schema
+
+// MarshalJSON writes JSON Schema 2020-12.
+func (s jsonSchema) MarshalJSON() ([]byte, error) { return connectors.Schema(s).MarshalJSON() }
+
+// Schema describes a schema.
+func (jsonSchema) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: true,
+		Description: "A JSON Schema 2020-12. Keys that begin with x- are for forms; \"$ref\": \"#/schemas/name\" means an entry of schemas.",
+	}
 }
 
 func (s *Server) connectorRoutes() {
@@ -94,15 +108,15 @@ func (s *Server) readConnector(_ context.Context, in *struct {
 	}
 	out := connectorView{
 		ID: c.ID, Title: c.Title, Version: c.Version, Auth: []authItem{}, Triggers: []connectorTrigger{},
-		Schemas: map[string]connectors.Schema{"connection": c.Fields}, Actions: []actionItem{},
+		Schemas: map[string]jsonSchema{"connection": jsonSchema(c.Fields)}, Actions: []actionItem{},
 	}
 	for _, a := range c.Auth {
-		out.Auth = append(out.Auth, authItem{a.ID, a.Title, append([]string{}, a.Secrets...), append([]string{}, a.Fields...)})
+		out.Auth = append(out.Auth, authItem{a.ID, a.Title, a.SecretNames(), append([]string{}, a.Fields...)})
 	}
 	for i := range c.Actions {
 		a := &c.Actions[i]
 		out.Actions = append(out.Actions, actionItem{
-			ID: a.Name, Title: a.Title, Summary: a.Summary, Show: "main", Sample: a.Sample, Input: a.Input, Output: a.Output,
+			ID: a.Name, Title: a.Title, Summary: a.Summary, Show: "main", Sample: a.Sample, Input: jsonSchema(a.Input), Output: jsonSchema(a.Output),
 			Safe: a.Safe || a.SafeFor != nil,
 		})
 	}

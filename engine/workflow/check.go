@@ -183,12 +183,12 @@ func (k *checker) input(use *Use, action *connectors.Action) {
 	}
 	var given []expression.Field
 	for _, f := range use.With.Fields {
-		if slices.Contains(action.Input.OneOf, f.Key) {
+		if slices.Contains(action.Input.Exclusive, f.Key) {
 			given = append(given, f)
 		}
 	}
 	if len(given) > 1 {
-		k.errorf(k.w.keys[given[1].Value], "", "%s takes only one of %s", name, oneOf(action.Input.OneOf))
+		k.errorf(k.w.keys[given[1].Value], "", "%s takes only one of %s", name, oneOf(action.Input.Exclusive))
 	}
 	for _, f := range use.With.Fields {
 		if path, ok := f.Value.Literal.(string); ok && use.Connection == "" && action.Input.Properties[f.Key].Format == "uri" && onlyPath(path) {
