@@ -90,12 +90,6 @@ type Endpoint struct {
 	CatchUp func(ctx context.Context, c *Call, h Hook, since time.Time) ([]any, error)
 }
 
-// Verify is how the deliveries of an endpoint prove where they come from, in the words of a workflow's own `verify`.
-type Verify struct {
-	Scheme  string         // a preset or a generic scheme
-	Options map[string]any // the other keys, such as header and signed; durations are text
-}
-
 // Delivery is one inbound call as the functions of endpoints and triggers see it. They must not change it.
 type Delivery struct {
 	Trigger map[string]any // the root `trigger` of expressions: body, headers, query, params, method, path, raw
