@@ -331,6 +331,12 @@ func (r *reader) walk(n ast.Node, hidden []string) {
 	case *ast.BuiltinNode:
 		r.all(n.Arguments, hidden)
 	case *ast.CallNode:
+		if callee, ok := n.Callee.(*ast.IdentifierNode); ok && isLink(callee.Value) && len(n.Arguments) == 1 {
+			if id, ok := n.Arguments[0].(*ast.StringNode); ok {
+				r.add(id, []string{callee.Value, id.Value})
+				return
+			}
+		}
 		r.all(n.Arguments, hidden)
 	}
 }

@@ -20,9 +20,13 @@ type Env struct {
 	Now   time.Time      // what now() gives; recorded with the step, so that a repeat sees the same
 	Zone  *time.Location // for dates without a zone; nil: UTC
 	Seed  string         // uuid() and random values are derived from it, so that a repeat sees the same
+	// Link gives the address that a function such as approval_url names for a step; nil: there are none, such as in
+	// an editor, and an example stands in.
+	Link func(function, step string) (string, error)
 }
 
-// Ref is one read of data in an expression, such as steps.order.total.
+// Ref is one read of data in an expression, such as steps.order.total. A call of approval_url("ask") is one too: it
+// reads approval_url, ask.
 type Ref struct {
 	Path         []string // names from the root on; stops at the first computed index
 	Line, Column int      // in the source, from 1

@@ -17,7 +17,7 @@ import (
 // table.
 type Function struct {
 	Name      string `json:"name"`
-	Group     string `json:"group"`     // lists, text, numbers, dates, data, codes
+	Group     string `json:"group"`     // lists, text, numbers, dates, data, codes, links
 	Signature string `json:"signature"` // such as join(list, separator?)
 	Summary   string `json:"summary"`   // one sentence
 	Example   string `json:"example"`   // an expression without roots
@@ -31,7 +31,7 @@ type Function struct {
 // functions is the table by name.
 var functions = func() map[string]*Function {
 	table := map[string]*Function{}
-	for _, group := range [][]Function{listFunctions, textFunctions, numberFunctions, dateFunctions, dataFunctions} {
+	for _, group := range [][]Function{listFunctions, textFunctions, numberFunctions, dateFunctions, dataFunctions, linkFunctions} {
 		for i := range group {
 			f := &group[i]
 			f.loop = loops[f.Name]
@@ -65,6 +65,13 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) (op, error) {
 		e := fail(n, "%s takes %s, not %d", name, arity(f.min, f.max), len(args))
 		e.hint = f.Signature
 		return nil, e
+	}
+	if isLink(name) {
+		if _, literal := args[0].(*ast.StringNode); !literal {
+			e := fail(n, "%s takes the id of a step as a text that stands there", name)
+			e.hint = f.Example
+			return nil, e
+		}
 	}
 	if f.loop != nil {
 		return c.loop(n, name, f.loop, args)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -222,7 +223,35 @@ func (f *Folder) Load() ([]File, error) {
 	f.mu.Lock()
 	f.known = known
 	f.mu.Unlock()
+	for i := range files {
+		f.checkCalls(&files[i])
+	}
 	return files, nil
+}
+
+// checkCalls adds what is wrong with the calls of other workflows, once the folder was loaded as a whole.
+func (f *Folder) checkCalls(file *File) {
+	if file.Workflow == nil || f.only != "" || !file.Workflow.Calls() {
+		return
+	}
+	f.mu.Lock()
+	known := f.known
+	f.mu.Unlock()
+	if len(known) == 0 {
+		return
+	}
+	byID := make(map[string]*workflow.Workflow, len(known))
+	for _, other := range known {
+		if other.Workflow != nil {
+			byID[other.ID] = other.Workflow
+		}
+	}
+	byID[file.ID] = file.Workflow
+	problems := file.Workflow.CheckCalls(func(id string) *workflow.Workflow { return byID[id] }, slices.Sorted(maps.Keys(byID)))
+	if len(problems) > 0 {
+		file.Problems = append(slices.Clip(file.Problems), problems...)
+		file.Problems.Sort()
+	}
 }
 
 // Tests reads the test files, in the order of paths, and checks them against their workflows.
@@ -290,7 +319,9 @@ func (f *Folder) Event(name string) ([]byte, error) {
 
 // Check reads a text as if it were the file of this workflow. Nothing is written.
 func (f *Folder) Check(id string, text []byte) File {
-	return f.parse(f.file(id), id, text)
+	file := f.parse(f.file(id), id, text)
+	f.checkCalls(&file)
+	return file
 }
 
 // load reads and checks one file. ok is false when it is gone.

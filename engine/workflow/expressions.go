@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,17 @@ type scope struct {
 	*expression.Scope
 	kind  string // of the trigger whose fields it reads; empty: any of the file
 	owner *Step  // the step that it belongs to; nil: none
+}
+
+// with is the scope with more roots, once each.
+func (s scope) with(roots ...string) *expression.Scope {
+	all := slices.Clone(s.Roots)
+	for _, root := range roots {
+		if !slices.Contains(all, root) {
+			all = append(all, root)
+		}
+	}
+	return &expression.Scope{Roots: all}
 }
 
 // Roots that expressions may read, by where they stand.
@@ -198,6 +210,12 @@ var (
 
 // resolve checks every read of data against what the file defines.
 func (r *reader) resolve() {
+	r.w.reads = map[string]bool{}
+	for _, ref := range r.references {
+		if ref.Path[0] == "steps" && len(ref.Path) < 2 {
+			r.w.reads = nil // it reads them all
+		}
+	}
 	for _, ref := range r.references {
 		if len(ref.Path) < 2 {
 			continue
@@ -208,7 +226,12 @@ func (r *reader) resolve() {
 		}
 		switch root := ref.Path[0]; root {
 		case "steps":
+			if r.w.reads != nil {
+				r.w.reads[ref.Path[1]] = true
+			}
 			r.resolveStep(ref)
+		case expression.ApprovalURL, expression.CallbackURL:
+			r.resolveLink(ref)
 		case "errors":
 			if r.resolveStep(ref) && len(ref.Path) > 2 && !slices.Contains(errorFields, ref.Path[2]) {
 				r.errorf(r.at(ref), known(ref.Path[2], errorFields), "errors.%s has no field %q", ref.Path[1], ref.Path[2])
@@ -234,29 +257,12 @@ func known(word string, words []string) string {
 // resolveStep checks a read of steps.<id> or errors.<id>; it reports whether the step may be read.
 func (r *reader) resolveStep(ref reference) bool {
 	id := ref.Path[1]
-	target, mine := r.named[id], slices.Index(r.all, ref.scope.owner)
+	target := r.targetOf(ref)
 	if target == nil {
-		if r.hidden[id] {
-			return true
-		}
-		if i := slices.IndexFunc(r.all, func(s *Step) bool { return s.ID == id }); i >= 0 {
-			r.errorf(r.at(ref), "give that step the key id", "the step in line %d has no id of its own, so nothing can refer to it", r.all[i].At.Line)
-			return false
-		}
-		var ids []string
-		for _, s := range r.all {
-			if s.Named {
-				ids = append(ids, s.ID)
-			}
-		}
-		hint := didYouMean(id, ids)
-		if hint == "" && len(ids) > 0 {
-			hint = "steps with an id: " + strings.Join(ids[:min(len(ids), 10)], ", ")
-		}
-		r.errorf(r.at(ref), hint, "there is no step %q", id)
 		return false
 	}
-	switch theirs := slices.Index(r.all, target); {
+	theirs, mine := slices.Index(r.all, target), slices.Index(r.all, ref.scope.owner)
+	switch {
 	case theirs == mine:
 		r.errorf(r.at(ref), "", "the step %q refers to itself: it has no output yet", id)
 		return false
@@ -264,7 +270,118 @@ func (r *reader) resolveStep(ref reference) bool {
 		r.errorf(r.at(ref), "", "the step %q comes later, in line %d: it has no output yet", id, target.At.Line)
 		return false
 	}
+	mineAt, theirsAt := meeting(ref.scope.owner, target)
+	for at := target; at.Parent != nil && at != theirsAt; at = at.Parent {
+		if _, loop := at.Parent.Do.(*ForEach); loop && at.Branch >= 0 {
+			hint := "give that step the key id and read its list of outputs"
+			if at.Parent.Named {
+				hint = fmt.Sprintf("steps.%s is the list of what its rounds gave", at.Parent.ID)
+			}
+			r.errorf(r.at(ref), hint, "the step %q stands in the loop of line %d: outside of it, it has no single output", id, at.Parent.At.Line)
+			return false
+		}
+	}
+	if mineAt == nil || theirsAt == nil || mineAt.Branch == theirsAt.Branch {
+		return !r.isAround(ref, target)
+	}
+	switch do := theirsAt.Parent.Do.(type) {
+	case *Parallel:
+		if theirsAt.Branch >= 0 && mineAt.Branch >= 0 {
+			r.errorf(r.at(ref), "read it behind the parallel step", "the step %q runs at the same time: it may have no output yet", id)
+			return false
+		}
+	case *Paths:
+		if !do.All && theirsAt.Branch >= 0 && mineAt.Branch >= 0 {
+			r.errorf(r.at(ref), "", "the step %q is on another path: where this one runs, that one does not", id)
+			return false
+		}
+	}
 	return true
+}
+
+// isAround reports a read of the step that the reader stands in. Its on_error may read errors.<id>, and steps.<id>
+// as nothing.
+func (r *reader) isAround(ref reference, target *Step) bool {
+	for at := ref.scope.owner; at != nil; at = at.Parent {
+		if at.Parent == target && at.Branch >= 0 {
+			r.errorf(r.at(ref), "", "the step %q is the one that this stands in: it has no output yet", ref.Path[1])
+			return true
+		}
+	}
+	return false
+}
+
+// meeting returns the two steps of one common parent, or of the file, that hold a and b; a may be nil. Where one
+// holds the other, the outer one is its own.
+func meeting(a, b *Step) (*Step, *Step) {
+	for x := a; x != nil; x = x.Parent {
+		for y := b; y != nil; y = y.Parent {
+			if x.Parent == y.Parent {
+				return x, y
+			}
+		}
+	}
+	return nil, nil
+}
+
+// targetOf finds the step that a reference names, or reports that there is none.
+func (r *reader) targetOf(ref reference) *Step {
+	id := ref.Path[1]
+	if target := r.named[id]; target != nil {
+		return target
+	}
+	if i := slices.IndexFunc(r.all, func(s *Step) bool { return s.ID == id }); i >= 0 {
+		r.errorf(r.at(ref), "give that step the key id", "the step in line %d has no id of its own, so nothing can refer to it", r.all[i].At.Line)
+		return nil
+	}
+	var ids []string
+	for _, s := range r.all {
+		if s.Named {
+			ids = append(ids, s.ID)
+		}
+	}
+	hint := didYouMean(id, ids)
+	if hint == "" && len(ids) > 0 {
+		hint = "steps with an id: " + strings.Join(ids[:min(len(ids), 10)], ", ")
+	}
+	r.errorf(r.at(ref), hint, "there is no step %q", id)
+	return nil
+}
+
+// resolveLink checks approval_url("<id>") and callback_url("<id>"). The step may come later: its address is sent first.
+func (r *reader) resolveLink(ref reference) {
+	target := r.targetOf(ref)
+	if target == nil {
+		return
+	}
+	what, fits := "an approve step", false
+	switch do := target.Do.(type) {
+	case *Approve:
+		fits = ref.Path[0] == expression.ApprovalURL
+	case *Wait:
+		fits = ref.Path[0] == expression.CallbackURL && do.Callback
+	}
+	if ref.Path[0] == expression.CallbackURL {
+		what = "a wait step with a callback"
+	}
+	if !fits {
+		r.errorf(r.at(ref), "", "%s takes the id of %s, %q is none", ref.Path[0], what, ref.Path[1])
+		return
+	}
+	for at := target; at.Parent != nil; at = at.Parent {
+		if _, loop := at.Parent.Do.(*ForEach); !loop || at.Branch < 0 {
+			continue
+		}
+		for mine := ref.scope.owner; ; mine = mine.Parent {
+			if mine == nil || mine.Parent == nil {
+				r.errorf(r.at(ref), "ask for it inside the loop", "the step %q stands in the loop of line %d: each round has an address of its own", ref.Path[1], at.Parent.At.Line)
+				return
+			}
+			if mine.Parent == at.Parent && mine.Branch >= 0 {
+				break
+			}
+		}
+	}
 }
 
 // resolveTrigger checks a read of trigger.<field>.

@@ -21,7 +21,8 @@ type reader struct {
 	w          *Workflow
 	all        []*Step          // depth first: steps, then on_failure; a step before those of its on_error
 	named      map[string]*Step // the steps with an id of their own
-	hidden     map[string]bool  // ids inside what this version does not know
+	parent     *Step            // what the steps that are being read stand in; nil: the file
+	branch     int              // of parent
 	unread     bool             // a trigger could not be read, so what triggers give is not known
 	references []reference
 
@@ -38,7 +39,7 @@ func Parse(name string, src []byte) (*Workflow, Problems) {
 
 // ParseAs is Parse for a workflow whose id is known.
 func ParseAs(id, name string, src []byte) (*Workflow, Problems) {
-	r := &reader{reporter: newReporter(name, src), named: map[string]*Step{}, hidden: map[string]bool{}}
+	r := &reader{reporter: newReporter(name, src), named: map[string]*Step{}}
 	if err := CheckID(id); err != nil {
 		r.errorf(Position{}, "rename the file", "%v", err)
 	}
@@ -78,9 +79,7 @@ func (r *reader) workflow(root *yaml.Node) {
 		r.triggers(n)
 	}
 	w.Lane = r.program(o.value("lane"), "lane", scope{Scope: inTrigger})
-	if n := o.take("concurrency"); n != nil {
-		r.notYet(o.key("concurrency"), "concurrency")
-	}
+	w.Concurrency = r.concurrency(o.value("concurrency"))
 	w.Timeout = o.duration("timeout", 0)
 	w.Retention = r.retention(o.value("retention"))
 	w.BodyLimit = r.limits(o.value("limits"))
@@ -103,6 +102,19 @@ func (r *reader) workflow(root *yaml.Node) {
 // notYet reports what the format has and this version does not.
 func (r *reader) notYet(n *yaml.Node, what string) {
 	r.errorf(place(n), "", "%s is not available in this version", what)
+}
+
+func (r *reader) concurrency(n *yaml.Node) Concurrency {
+	if n == nil {
+		return Concurrency{}
+	}
+	o := r.object(n, "concurrency")
+	defer o.done()
+	c := Concurrency{Limit: o.whole("limit", 0, 1, 10_000), WhenFull: o.word("when_full", WhenFullQueue, WhenFullQueue, WhenFullDrop, WhenFullFail)}
+	if o.vals["limit"] == nil && n.Kind == yaml.MappingNode {
+		r.errorf(o.at, "such as limit: 10", "concurrency needs the key limit")
+	}
+	return c
 }
 
 func (r *reader) retention(n *yaml.Node) Retention {

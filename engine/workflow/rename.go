@@ -65,7 +65,7 @@ func (o RenameStep) apply(e *editor) error {
 
 // reader makes a workflow of the tree, for its references.
 func (e *editor) reader() (*reader, error) {
-	r := &reader{reporter: newReporter("the workflow", e.src), named: map[string]*Step{}, hidden: map[string]bool{}}
+	r := &reader{reporter: newReporter("the workflow", e.src), named: map[string]*Step{}}
 	r.w = &Workflow{ID: "workflow", Source: e.src, places: map[*expression.Tree]Position{}, keys: map[*expression.Tree]Position{}}
 	r.workflow(e.root)
 	return r, r.finish().Err()
@@ -262,7 +262,7 @@ func (o RenameStep) compare(r *reader, renamed map[*yaml.Node]string) error {
 		equal := len(refs) == len(after)
 		for i := 0; equal && i < len(refs); i++ {
 			path := slices.Clone(refs[i].Path)
-			if len(path) > 1 && (path[0] == "steps" || path[0] == "errors") && path[1] == o.Old {
+			if len(path) > 1 && slices.Contains([]string{"steps", "errors", expression.ApprovalURL, expression.CallbackURL}, path[0]) && path[1] == o.Old {
 				path[1] = o.New
 			}
 			equal = slices.Equal(path, after[i].Path)

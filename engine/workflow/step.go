@@ -23,13 +23,39 @@ func stepKinds() []stepKind {
 		{name: "filter", read: (*reader).filter},
 		{name: "set", read: (*reader).set},
 		{name: "use", read: (*reader).use},
+		{name: "paths", read: (*reader).paths},
+		{name: "for_each", read: (*reader).forEach},
+		{name: "parallel", read: (*reader).parallel},
+		{name: "wait", read: (*reader).wait},
+		{name: "approve", read: (*reader).approve},
+		{name: "call", read: (*reader).callWorkflow},
 		{name: "respond", read: (*reader).respond, null: true},
 		{name: "stop", read: (*reader).stop, null: true},
 	}
 }
 
-// laterKinds are in the format and not in this version.
-var laterKinds = []string{"paths", "for_each", "parallel", "wait", "approve", "call"}
+// maxNesting is how deep steps may stand inside each other.
+const maxNesting = 8
+
+// inside reads the steps of a branch, or of the on_error, of the step that is being read.
+func (r *reader) inside(n *yaml.Node, what string, roots *expression.Scope, parent *Step, branch int) []*Step {
+	outer, at := r.parent, r.branch
+	defer func() { r.parent, r.branch = outer, at }()
+	r.parent, r.branch = parent, branch
+	depth := 0
+	for p := parent; p != nil; p = p.Parent {
+		depth++
+	}
+	if depth > maxNesting {
+		r.errorf(place(n), "move the inner steps to a workflow of their own and call it", "steps stand in at most %d others", maxNesting)
+		return nil
+	}
+	steps := r.steps(n, what, roots)
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		r.errorf(place(n), "", "%s has at least one step", what)
+	}
+	return steps
+}
 
 // steps reads a list of steps.
 func (r *reader) steps(n *yaml.Node, what string, roots *expression.Scope) []*Step {
@@ -52,7 +78,7 @@ func (r *reader) readStep(n *yaml.Node, roots *expression.Scope) *Step {
 	if n.Kind != yaml.MappingNode {
 		return nil
 	}
-	s := &Step{At: place(n)}
+	s := &Step{At: place(n), Parent: r.parent, Branch: r.branch}
 	r.all = append(r.all, s)
 	outer := r.step
 	defer func() { r.step = outer }()
@@ -66,7 +92,7 @@ func (r *reader) readStep(n *yaml.Node, roots *expression.Scope) *Step {
 	sc := scope{Scope: roots, owner: s}
 	s.Name = o.label("name")
 	s.If = r.program(o.value("if"), "if", sc)
-	kind, known := r.kindOf(o)
+	kind := r.kindOf(o)
 	if kind != nil {
 		s.Kind = kind.name
 		val := o.take(kind.name)
@@ -84,14 +110,13 @@ func (r *reader) readStep(n *yaml.Node, roots *expression.Scope) *Step {
 		}
 	}
 	if kind == nil {
-		o.take("connection")
-		o.take("with")
+		for _, key := range []string{"connection", "with", "steps", "match"} {
+			o.take(key)
+		}
 	}
-	s.OnError = r.onError(o.value("on_error"))
-	if known {
-		r.misplaced(s, o)
-		o.done()
-	}
+	s.OnError = r.onError(o.value("on_error"), sc)
+	r.misplaced(s, o)
+	o.done()
 	return s
 }
 
@@ -143,8 +168,8 @@ func fixID(text string) string {
 	return id
 }
 
-// kindOf finds what a step does. known is false when the other keys cannot be judged.
-func (r *reader) kindOf(o *object) (kind *stepKind, known bool) {
+// kindOf finds what a step does; nil: nothing that is known.
+func (r *reader) kindOf(o *object) *stepKind {
 	kinds := stepKinds()
 	var names []string
 	var found []*yaml.Node
@@ -152,32 +177,24 @@ func (r *reader) kindOf(o *object) (kind *stepKind, known bool) {
 		names = append(names, kinds[i].name)
 	}
 	for _, k := range o.keys {
-		if slices.Contains(names, k.Value) || slices.Contains(laterKinds, k.Value) {
+		if slices.Contains(names, k.Value) {
 			found = append(found, k)
 		}
 	}
 	if len(found) == 0 {
 		r.noKind(o, names)
-		return nil, true
+		return nil
 	}
 	for _, extra := range found[1:] {
 		r.errorf(place(extra), "make two steps of it", "a step does one thing, this one has %s and %s", found[0].Value, extra.Value)
 		o.take(extra.Value)
 	}
-	name := found[0].Value
-	if slices.Contains(laterKinds, name) {
-		r.notYet(found[0], "the step kind "+name)
-		for _, k := range o.keys {
-			r.hide(o.vals[k.Value], 0)
-		}
-		return nil, false
-	}
-	return &kinds[slices.Index(names, name)], true
+	return &kinds[slices.Index(names, found[0].Value)]
 }
 
 // noKind reports a step that does nothing, unless one of its keys is just misspelled.
 func (r *reader) noKind(o *object, names []string) {
-	common := []string{"id", "name", "if", "retry", "timeout", "on_error", "connection", "with"}
+	common := []string{"id", "name", "if", "retry", "timeout", "on_error", "connection", "with", "steps", "match"}
 	for _, k := range o.keys {
 		if !slices.Contains(common, k.Value) && nearest(k.Value, append(names, common...)) != "" {
 			o.asked = append(o.asked, names...)
@@ -194,30 +211,22 @@ func (r *reader) noKind(o *object, names []string) {
 	r.errorf(o.at, "give it one of "+strings.Join(names, ", "), "this step does nothing")
 }
 
-// hide collects the ids of steps inside a part that this version cannot read.
-func (r *reader) hide(n *yaml.Node, depth int) {
-	if n.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == "id" {
-				r.hidden[n.Content[i+1].Value] = true
-			}
-		}
-	}
-	for _, c := range n.Content {
-		r.hide(c, depth+1)
-	}
-}
-
 // misplaced reports keys that belong to `use`, or into the value of the step's own kind.
 func (r *reader) misplaced(s *Step, o *object) {
-	inside := map[string][]string{"respond": {"status", "headers", "body"}, "stop": {"as", "message"}}[s.Kind]
+	inside := map[string][]string{
+		"respond": {"status", "headers", "body"}, "stop": {"as", "message"}, "for_each": {"in", "as", "concurrency"},
+		"wait": {"for", "until", "callback", "timeout"}, "approve": {"message", "timeout", "on_decline"}, "call": {"workflow", "with"},
+	}[s.Kind]
 	for _, k := range o.unknown() {
 		switch {
+		case slices.Contains(inside, k.Value):
+			r.errorf(place(k), "indent it", "%s belongs below %s", k.Value, s.Kind)
+			o.take(k.Value)
 		case slices.Contains([]string{"retry", "timeout", "connection", "with"}, k.Value) && s.Kind != "":
 			r.errorf(place(k), "", "%s belongs to a step with use: a step with %s calls nothing", k.Value, s.Kind)
 			o.take(k.Value)
-		case slices.Contains(inside, k.Value):
-			r.errorf(place(k), "indent it", "%s belongs below %s", k.Value, s.Kind)
+		case k.Value == "steps" && (s.Kind == "paths" || s.Kind == "parallel"):
+			r.errorf(place(k), "move it into a branch", "the steps of %s belong to one of its branches", s.Kind)
 			o.take(k.Value)
 		}
 	}
@@ -246,15 +255,16 @@ func (r *reader) retry(n *yaml.Node) *Retry {
 }
 
 // onError reads what follows a failure; n may be nil.
-func (r *reader) onError(n *yaml.Node) OnError {
+func (r *reader) onError(n *yaml.Node, sc scope) OnError {
 	switch {
 	case n == nil:
 		return OnError{Mode: "stop"}
 	case n.Kind == yaml.SequenceNode:
 		if len(n.Content) == 0 {
 			r.errorf(place(n), "write continue to go on without any", "on_error has no steps")
+			return OnError{Mode: "steps"}
 		}
-		return OnError{Mode: "steps", Steps: r.steps(n, "on_error", inHandler)}
+		return OnError{Mode: "steps", Steps: r.inside(n, "on_error", sc.with("error"), sc.owner, -1)}
 	case n.Kind != yaml.ScalarNode:
 		r.errorf(place(n), "", "on_error is stop, continue or a list of steps, this is %s", describe(n))
 		return OnError{Mode: "stop"}

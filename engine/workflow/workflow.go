@@ -19,7 +19,8 @@ type Workflow struct {
 	Tags        []string
 	Triggers    []*Trigger
 	Lane        *expression.Program // nil: none
-	Timeout     time.Duration       // of a run; 0: none
+	Concurrency Concurrency
+	Timeout     time.Duration // of a run; 0: none
 	Retention   Retention
 	BodyLimit   int64 // bytes of an inbound body; 0: the default of 1 MiB
 	Steps       []*Step
@@ -28,10 +29,24 @@ type Workflow struct {
 	// UsesRaw reports that an expression reads trigger.raw, which is else not kept in memory as text.
 	UsesRaw bool
 
+	reads  map[string]bool               // ids of the steps whose output an expression reads; nil: any
 	file   string                        // as problems show it
 	places map[*expression.Tree]Position // of values
 	keys   map[*expression.Tree]Position // of the keys before values
 }
+
+// Concurrency bounds the runs of a workflow that work at the same time. A run that waits does not count.
+type Concurrency struct {
+	Limit    int    // 0: none
+	WhenFull string // queue (default), drop, fail
+}
+
+// What happens to an event when the limit of [Concurrency] is reached.
+const (
+	WhenFullQueue = "queue"
+	WhenFullDrop  = "drop"
+	WhenFullFail  = "fail"
+)
 
 // Retention says how long the history of this workflow is kept.
 type Retention struct {
@@ -111,7 +126,7 @@ type Poll struct {
 type Step struct {
 	ID      string // unique in the file; where the file names none, made from the kind and the position
 	Named   bool   // the file names the ID
-	Kind    string // filter, set, use, respond, stop
+	Kind    string // filter, set, use, paths, for_each, parallel, wait, approve, call, respond, stop
 	Name    string // for people; empty: none
 	At      Position
 	If      *expression.Program // nil: always
@@ -119,9 +134,12 @@ type Step struct {
 	Timeout time.Duration       // of one attempt; 0: the default
 	OnError OnError
 	Do      Do
+
+	Parent *Step // the paths, for_each, parallel or on_error that it stands in; nil: none
+	Branch int   // which branch of Parent; -1: its on_error
 }
 
-// Do is what a step does: one of Filter, Set, Use, Respond, Stop.
+// Do is what a step does: one of Filter, Set, Use, Paths, ForEach, Parallel, Wait, Approve, Call, Respond, Stop.
 type Do interface{ isStep() }
 
 // Filter ends the run as filtered when its condition does not hold.
@@ -155,11 +173,66 @@ type Stop struct {
 	Message *expression.Tree
 }
 
-func (*Filter) isStep()  {}
-func (*Set) isStep()     {}
-func (*Use) isStep()     {}
-func (*Respond) isStep() {}
-func (*Stop) isStep()    {}
+// Paths runs the first branch whose condition holds, or every one; its output is that of the last step that ran.
+type Paths struct {
+	Branches []*Branch
+	All      bool
+}
+
+// Branch is one list of steps of a [Paths] or a [Parallel].
+type Branch struct {
+	Name  string              // for people, and the key of a Parallel's output; never empty
+	When  *expression.Program // of a path; nil: otherwise
+	Steps []*Step
+	At    Position
+
+	hasWhen bool // it has the key, readable or not
+}
+
+// ForEach runs its steps once for every entry of a list; its output is the list of the rounds' last outputs.
+type ForEach struct {
+	In          *expression.Program
+	As          string // the root that holds the entry; default item
+	Concurrency int    // rounds at the same time; default 1
+	Steps       []*Step
+}
+
+// Parallel runs its branches at the same time; its output holds the last output of each by its name.
+type Parallel struct{ Branches []*Branch }
+
+// Wait lets time pass, or waits for a call of its address. Exactly one of For, Until and Callback is set.
+type Wait struct {
+	For      *expression.Tree    // a duration such as 2h
+	Until    *expression.Program // a time
+	Callback bool
+	Timeout  time.Duration // of a callback; default 24h
+}
+
+// Approve asks a person.
+type Approve struct {
+	Message   *expression.Tree
+	Timeout   time.Duration // default 7d
+	OnDecline string        // stop (default), continue
+}
+
+// Call runs another workflow and waits for its result.
+type Call struct {
+	Workflow string           // id
+	With     *expression.Tree // a map, the body of the child's trigger; never nil
+	At       Position
+}
+
+func (*Filter) isStep()   {}
+func (*Set) isStep()      {}
+func (*Use) isStep()      {}
+func (*Paths) isStep()    {}
+func (*ForEach) isStep()  {}
+func (*Parallel) isStep() {}
+func (*Wait) isStep()     {}
+func (*Approve) isStep()  {}
+func (*Call) isStep()     {}
+func (*Respond) isStep()  {}
+func (*Stop) isStep()     {}
 
 // Retry says how often and when a failed attempt is made again: exponential with full jitter.
 type Retry struct {
@@ -182,13 +255,37 @@ type OnError struct {
 	Steps []*Step
 }
 
-// Walk calls f for every step of the list and of the lists inside, in the order of the file.
+// Lists returns the lists of steps inside a step: its branches, or the rounds of its loop.
+func (s *Step) Lists() [][]*Step {
+	var branches []*Branch
+	switch do := s.Do.(type) {
+	case *ForEach:
+		return [][]*Step{do.Steps}
+	case *Paths:
+		branches = do.Branches
+	case *Parallel:
+		branches = do.Branches
+	}
+	lists := make([][]*Step, len(branches))
+	for i, b := range branches {
+		lists[i] = b.Steps
+	}
+	return lists
+}
+
+// Walk calls f for every step of the list and of the lists inside: a step, then its branches, then its on_error.
 func Walk(steps []*Step, f func(*Step)) {
 	for _, s := range steps {
 		f(s)
+		for _, list := range s.Lists() {
+			Walk(list, f)
+		}
 		Walk(s.OnError.Steps, f)
 	}
 }
+
+// Reads reports whether an expression may read the output of the step with this id.
+func (w *Workflow) Reads(id string) bool { return w.reads == nil || w.reads[id] }
 
 // Step returns the step with this id, or nil.
 func (w *Workflow) Step(id string) *Step {
