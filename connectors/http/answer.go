@@ -1,124 +1,21 @@
 package http
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bellhop-dev/bellhop/connectors"
-	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/connectors/wire"
 )
-
-// readBody reads the whole answer, decoded, within the bound.
-func readBody(ctx context.Context, host string, res *http.Response) ([]byte, error) {
-	tooLarge := func() error {
-		return connectors.Permanent(fmt.Errorf("the answer of %s is longer than %d MiB", host, maxAnswer>>20))
-	}
-	if res.Request != nil && res.Request.Method == http.MethodHead {
-		return nil, nil
-	}
-	if res.ContentLength > maxAnswer {
-		return nil, tooLarge()
-	}
-	if res.ContentLength >= 0 { // the length is known: one allocation
-		body := make([]byte, res.ContentLength)
-		if _, err := io.ReadFull(res.Body, body); err != nil {
-			return nil, describe(ctx, host, err)
-		}
-		return body, nil
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return nil, describe(ctx, host, err)
-	}
-	if len(body) > maxAnswer {
-		return nil, tooLarge()
-	}
-	return body, nil
-}
 
 func (r *request) output(res *http.Response, body []byte) map[string]any {
 	headers := make(map[string]any, len(res.Header))
 	for name, values := range res.Header {
 		headers[strings.ToLower(name)] = strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
 	}
-	return map[string]any{"status": res.StatusCode, "headers": headers, "body": parse(res.Header.Get("Content-Type"), body)}
-}
-
-// parse reads a body by its type. What is not what its type says is kept as text, so that nothing is lost.
-func parse(contentType string, body []byte) any {
-	if len(body) == 0 {
-		return nil
-	}
-	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		media, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(contentType)), ";")
-	}
-	var v any
-	err = errNoParser
-	switch {
-	case media == "application/json", media == "text/json", strings.HasSuffix(media, "+json"):
-		v, err = value.DecodeJSON(trimBOM(body))
-	case media == "application/xml", media == "text/xml", strings.HasSuffix(media, "+xml") && media != "image/svg+xml" && media != "application/xhtml+xml":
-		v, err = value.DecodeXML(body)
-	case media == "application/x-www-form-urlencoded":
-		v, err = value.DecodeForm(body)
-	case binary(media):
-		return base64.StdEncoding.EncodeToString(body)
-	}
-	if err == nil {
-		return v
-	}
-	switch strings.ToLower(params["charset"]) {
-	case "iso-8859-1", "latin1":
-		return latin1(body)
-	}
-	if body = trimBOM(body); utf8.Valid(body) {
-		return string(body)
-	}
-	return base64.StdEncoding.EncodeToString(body)
-}
-
-var errNoParser = errors.New("no parser")
-
-// binary goes by the type alone, so that the same address does not give text once and base64 the next time.
-func binary(media string) bool {
-	switch media {
-	case "application/octet-stream", "application/pdf", "application/zip", "application/gzip", "application/x-gzip", "application/x-tar":
-		return true
-	case "image/svg+xml":
-		return false
-	}
-	kind, _, _ := strings.Cut(media, "/")
-	return kind == "image" || kind == "audio" || kind == "video" || kind == "font"
-}
-
-func trimBOM(b []byte) []byte {
-	if len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF {
-		return b[3:]
-	}
-	return b
-}
-
-func latin1(b []byte) string {
-	runes := make([]rune, len(b))
-	for i, c := range b {
-		runes[i] = rune(c)
-	}
-	return string(runes)
+	return map[string]any{"status": res.StatusCode, "headers": headers, "body": wire.Parse(res.Header.Get("Content-Type"), body)}
 }
 
 // failure is the error for an answer that is neither a success nor a redirect.
@@ -127,7 +24,7 @@ func (r *request) failure(res *http.Response, body []byte) error {
 	if text := http.StatusText(res.StatusCode); text != "" {
 		message += " " + text
 	}
-	if said := r.excerpt(res.Header.Get("Content-Type"), body); said != "" {
+	if said := wire.Excerpt(res.Header.Get("Content-Type"), body, r.secrets); said != "" {
 		message += ": " + said
 	}
 	var err error = &connectors.StatusError{Status: res.StatusCode, Message: message}
@@ -139,101 +36,8 @@ func (r *request) failure(res *http.Response, body []byte) error {
 	default:
 		return connectors.Permanent(err)
 	}
-	if d, ok := retryAfter(res.Header, time.Now()); ok {
+	if d, ok := wire.RetryAfter(res.Header, time.Now()); ok {
 		err = connectors.RetryAfter(err, d)
 	}
 	return err
-}
-
-// excerpt is the beginning of what the other side said, on one line, without the connection's secrets.
-func (r *request) excerpt(contentType string, body []byte) string {
-	const most = 200 // bytes
-	media, _, _ := strings.Cut(contentType, ";")
-	if media = strings.TrimSpace(strings.ToLower(media)); media == "text/html" || binary(media) || !utf8.Valid(body) {
-		return ""
-	}
-	text := string(body)
-	if len(text) > 64<<10 {
-		text = text[:64<<10]
-	}
-	for _, secret := range r.secrets {
-		text = strings.ReplaceAll(text, secret, "[redacted]")
-	}
-	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f && c < 0xa0 }), " ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
-}
-
-// maxRetryAfter bounds what another system can ask for.
-const maxRetryAfter = 30 * 24 * time.Hour
-
-// retryAfter reads the Retry-After header: seconds or a date (RFC 9110, section 10.2.3). A date is compared with the
-// Date of the same answer where there is one, so that a wrong clock on either side does no harm.
-func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if text == "" {
-		return 0, false
-	}
-	if n, err := strconv.ParseUint(text, 10, 63); err == nil {
-		if n > uint64(maxRetryAfter/time.Second) {
-			return maxRetryAfter, true
-		}
-		return time.Duration(n) * time.Second, true // bounded above
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0, false
-	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter), true
-}
-
-// late is an answer that did not come in time, without the words of package context.
-type late struct{ host string }
-
-func (e late) Error() string { return e.host + " did not answer in time" }
-func (e late) Unwrap() error { return context.DeadlineExceeded }
-
-// describe says in plain words why there is no answer. It takes the error apart, because the text of a *url.Error
-// holds the whole address, query included.
-func describe(ctx context.Context, host string, err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	var policy interface{ Permanent() bool }
-	if errors.As(err, &policy) && policy.Permanent() {
-		return connectors.Permanent(err)
-	}
-	if ctx.Err() != nil {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return late{host}
-		}
-		return fmt.Errorf("the call to %s was stopped: %w", host, ctx.Err())
-	}
-	var (
-		dns         *net.DNSError
-		certificate *tls.CertificateVerificationError
-		hostname    x509.HostnameError
-		timeout     net.Error
-	)
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("there is no host %s", host)
-	case errors.As(err, &dns):
-		return fmt.Errorf("the name %s could not be looked up: %w", host, dns)
-	case errors.As(err, &hostname), errors.As(err, &certificate):
-		return connectors.Permanent(fmt.Errorf("the certificate of %s is not valid: %w", host, err))
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens at %s (connection refused)", host)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%s did not answer in time: %w", host, err)
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("%s closed the connection before its answer was complete", host)
-	}
-	return fmt.Errorf("the call to %s failed: %w", host, err)
 }

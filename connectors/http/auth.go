@@ -10,6 +10,7 @@ import (
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/connectors/wire"
 )
 
 const defaultHeader = "X-API-Key"
@@ -65,7 +66,7 @@ func (r *request) authorize(conn connectors.Connection) error {
 		if name == "" {
 			name = defaultHeader
 		}
-		if ours[http.CanonicalHeaderKey(name)] {
+		if wire.Reserved(name) {
 			return fmt.Errorf("connection %s: the header %s cannot be set", conn.Name, name)
 		}
 		return r.setSecret(name, token)
@@ -95,11 +96,8 @@ func (r *request) setSecret(name, text string) error {
 // hosts that its workflows name. A leading *. stands for one or more whole labels; an entry without a port admits
 // every port.
 func mayGo(conn connectors.Connection, u *url.URL) error {
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	for i := 0; i < len(host); i++ {
-		if host[i] >= 0x80 {
-			return errors.New("url: a host that gets a secret is written in ASCII (xn--…), so that it cannot be mistaken")
-		}
+	if !wire.ASCIIHost(u) {
+		return errors.New("url: a host that gets a secret is written in ASCII (xn--…), so that it cannot be mistaken")
 	}
 	allowed := conn.Hosts
 	if base := field(conn, "base_url"); base != "" {
@@ -107,7 +105,7 @@ func mayGo(conn connectors.Connection, u *url.URL) error {
 		if err != nil || b.Host == "" {
 			return fmt.Errorf("connection %s: base_url is not an address", conn.Name)
 		}
-		if b.Scheme == "https" && u.Scheme != "https" && host == strings.ToLower(b.Hostname()) {
+		if b.Scheme == "https" && u.Scheme != "https" && strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), b.Hostname()) {
 			return fmt.Errorf("connection %s: its base_url is https, and a secret is not sent to the same host in the open", conn.Name)
 		}
 		allowed = append([]string{b.Host}, allowed...)
@@ -116,36 +114,11 @@ func mayGo(conn connectors.Connection, u *url.URL) error {
 		return nil
 	}
 	for _, entry := range allowed {
-		if matches(strings.ToLower(entry), host, port(u)) {
+		if wire.HostMatches(entry, u) {
 			return nil
 		}
 	}
 	return fmt.Errorf("connection %s may not be used with %s; if it should be, add the host to its hosts in bellhop.yaml", conn.Name, u.Host)
-}
-
-func matches(entry, host, port string) bool {
-	pattern, entryPort := entry, ""
-	if i := strings.LastIndexByte(entry, ':'); i >= 0 && (strings.Count(entry, ":") == 1 || strings.HasSuffix(entry[:i], "]")) {
-		pattern, entryPort = entry[:i], entry[i+1:]
-	}
-	pattern = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(pattern, "]"), "["), ".")
-	if entryPort != "" && entryPort != port {
-		return false
-	}
-	if suffix, wild := strings.CutPrefix(pattern, "*."); wild {
-		return suffix != "" && strings.HasSuffix(host, "."+suffix) && len(host) > len(suffix)+1
-	}
-	return pattern != "" && pattern == host
-}
-
-func port(u *url.URL) string {
-	switch p := u.Port(); {
-	case p != "":
-		return p
-	case u.Scheme == "https":
-		return "443"
-	}
-	return "80"
 }
 
 func field(conn connectors.Connection, name string) string {

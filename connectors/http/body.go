@@ -1,16 +1,10 @@
 package http
 
 import (
-	"bytes"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"mime"
-	"mime/multipart"
-	"net/textproto"
-	"sort"
 
 	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/connectors/wire"
 )
 
 // encoders are the inputs that make a body. A given nil counts for json, where it is the value null.
@@ -30,7 +24,13 @@ var encoders = []struct {
 		body, err := value.AppendForm(nil, fields)
 		return body, "application/x-www-form-urlencoded", err
 	}},
-	{"multipart", encodeMultipart},
+	{"multipart", func(v any) ([]byte, string, error) {
+		parts, err := object("multipart", v)
+		if err != nil {
+			return nil, "", err
+		}
+		return wire.Multipart(parts)
+	}},
 	{"xml", func(v any) ([]byte, string, error) {
 		if text, ok := v.(string); ok {
 			return []byte(text), "application/xml; charset=utf-8", nil
@@ -69,79 +69,6 @@ func (r *request) setBody(input map[string]any) error {
 	return nil
 }
 
-// encodeMultipart writes the parts in the order of their names (RFC 7578).
-func encodeMultipart(v any) ([]byte, string, error) {
-	parts, err := object("multipart", v)
-	if err != nil {
-		return nil, "", err
-	}
-	var buf bytes.Buffer
-	w := multipart.NewWriter(&buf)
-	for _, name := range sortedKeys(parts) {
-		values, isList := parts[name].([]any)
-		if !isList {
-			values = []any{parts[name]}
-		}
-		for _, v := range values {
-			if v == nil {
-				continue
-			}
-			if err := writePart(w, name, v); err != nil {
-				return nil, "", fmt.Errorf("part %s: %w", name, err)
-			}
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, "", err
-	}
-	return buf.Bytes(), w.FormDataContentType(), nil
-}
-
-func writePart(w *multipart.Writer, name string, v any) error {
-	part, isPart := v.(map[string]any)
-	if !isPart {
-		return w.WriteField(name, value.Text(v))
-	}
-	for key := range part {
-		switch key {
-		case "filename", "content", "type", "base64":
-		default:
-			return fmt.Errorf("a part has filename, content, type and base64, not %q", key)
-		}
-	}
-	filename, _ := part["filename"].(string)
-	contentType, _ := part["type"].(string)
-	content := []byte(value.Text(part["content"]))
-	if encoded, _ := part["base64"].(bool); encoded {
-		decoded, err := base64.StdEncoding.DecodeString(string(content))
-		if err != nil {
-			return errors.New("the content is not base64")
-		}
-		content = decoded
-	}
-	if contentType == "" && filename != "" {
-		contentType = "application/octet-stream"
-	}
-	h := make(textproto.MIMEHeader, 2)
-	if filename != "" {
-		h.Set("Content-Disposition", multipart.FileContentDisposition(name, filename))
-	} else {
-		h.Set("Content-Disposition", mime.FormatMediaType("form-data", map[string]string{"name": name}))
-	}
-	if contentType != "" {
-		if _, _, err := mime.ParseMediaType(contentType); err != nil || hasControl(contentType) {
-			return fmt.Errorf("%q is not a content type", contentType)
-		}
-		h.Set("Content-Type", contentType)
-	}
-	out, err := w.CreatePart(h)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(content)
-	return err
-}
-
 // object reads an optional object of the input.
 func object(name string, v any) (map[string]any, error) {
 	switch v := v.(type) {
@@ -167,22 +94,4 @@ func kind(v any) string {
 		return "an object"
 	}
 	return "a number"
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
-
-func hasControl(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
 }

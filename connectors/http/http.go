@@ -10,11 +10,10 @@ import (
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/wire"
 )
 
 const (
-	// maxAnswer bounds an answer's body after decoding, in bytes.
-	maxAnswer = 10 << 20
 	// defaultTimeout holds where neither the input nor the step sets a deadline.
 	defaultTimeout = 30 * time.Second
 	maxRedirects   = 5
@@ -159,10 +158,10 @@ func (r *request) send(ctx context.Context, client *http.Client) (next *url.URL,
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, nil, describe(ctx, r.url.Host, err)
+		return nil, nil, wire.Describe(ctx, r.url.Host, err)
 	}
 	defer res.Body.Close() //nolint:errcheck // everything of use has been read
-	body, err := readBody(ctx, r.url.Host, res)
+	body, err := wire.Read(ctx, r.url.Host, res)
 	if err != nil {
 		return nil, nil, err
 	}

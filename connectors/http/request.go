@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/connectors/wire"
 )
 
 // request is the input of one call, read and checked.
@@ -122,7 +125,7 @@ func (r *request) setURL(c *connectors.Call) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range sortedKeys(query) {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		values, isList := query[name].([]any)
 		if !isList {
 			values = []any{query[name]}
@@ -166,23 +169,17 @@ func (r *request) addQuery(name, text string) {
 	r.url.RawQuery += url.QueryEscape(name) + "=" + url.QueryEscape(text)
 }
 
-// ours are the headers that follow from the rest of the request.
-var ours = map[string]bool{
-	"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Keep-Alive": true, "Te": true,
-	"Trailer": true, "Upgrade": true, "Accept-Encoding": true, "Expect": true, "Proxy-Authorization": true, "Proxy-Connection": true,
-}
-
 func (r *request) setHeaders(v any) error {
 	headers, err := object("headers", v)
 	if err != nil {
 		return err
 	}
-	for _, name := range sortedKeys(headers) {
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		if headers[name] == nil {
 			continue
 		}
 		canonical := http.CanonicalHeaderKey(name)
-		if ours[canonical] {
+		if wire.Reserved(canonical) {
 			return fmt.Errorf("headers: %s cannot be set; it follows from the rest of the request", canonical)
 		}
 		if _, twice := r.header[canonical]; twice {
@@ -200,20 +197,9 @@ func (r *request) setHeaders(v any) error {
 	return nil
 }
 
-// setHeader refuses what would end the header or begin another one. The value is not repeated: it may be secret.
 func (r *request) setHeader(name, text string) error {
-	if name == "" {
-		return errors.New("headers: a header has no name")
-	}
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("()<>@,;:\\\"/[]?={}", c) >= 0 {
-			return fmt.Errorf("headers: %q is not a header name", name)
-		}
-	}
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("headers: the value of %s contains a line break or another control character", name)
-		}
+	if err := wire.CheckHeader(name, text); err != nil {
+		return fmt.Errorf("headers: %w", err)
 	}
 	r.header.Set(name, strings.TrimSpace(text))
 	return nil

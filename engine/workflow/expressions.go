@@ -161,7 +161,7 @@ func (r *reader) leaf(t *expression.Tree, n *yaml.Node, what string, sc scope) {
 }
 
 // misread reports an expression that does not compile, at its place inside the scalar.
-func (r *reader) misread(n *yaml.Node, what string, err error, hint string) {
+func (r *reporter) misread(n *yaml.Node, what string, err error, hint string) {
 	at := place(n)
 	var bad *expression.Error
 	if !errors.As(err, &bad) {
