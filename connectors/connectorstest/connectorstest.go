@@ -4,12 +4,10 @@ package connectorstest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"maps"
 	"net/http"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +21,7 @@ import (
 var (
 	idPattern      = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 	namePattern    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+	wireName       = regexp.MustCompile(`^[A-Za-z0-9_$@#.:/\[\]-]{1,100}$`) // the owner of a wire format spells its names
 	versionPattern = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
 )
 
@@ -40,12 +39,15 @@ func Check(t *testing.T, c *connectors.Connector) {
 
 // Problems returns what is wrong with the description of c.
 func Problems(c *connectors.Connector) []string {
-	p := &problems{}
+	p := &problems{c: c}
 	p.require(idPattern.MatchString(c.ID), "id %q is not [a-z0-9_]{1,40}", c.ID)
 	p.title("the connector", c.Title)
 	p.require(versionPattern.MatchString(c.Version), "version %q is not like 1.0.0", c.Version)
 	p.require(len(c.Actions)+len(c.Auth) > 0, "it has neither actions nor auth: it does nothing")
 	p.schema("fields", c.Fields)
+	for _, name := range slices.Sorted(maps.Keys(c.Schemas)) {
+		p.schema("schema "+name, c.Schemas[name])
+	}
 
 	seen := map[string]bool{}
 	for _, s := range c.Auth {
@@ -83,17 +85,66 @@ func Problems(c *connectors.Connector) []string {
 		p.schema(at+" input", a.Input)
 		p.schema(at+" output", a.Output)
 		p.require(a.Sample != nil, "%s has no sample", at)
-		if err := Fits(a.Output, a.Sample); err != nil {
+		if err := c.Check(a.Output, a.Sample); err != nil {
 			p.require(false, "%s: its sample does not fit its output: %v", at, err)
 		}
 		if _, err := value.AppendJSON(nil, a.Sample); err != nil {
 			p.require(false, "%s: its sample is not plain data: %v", at, err)
 		}
 	}
+	p.triggers()
 	return p.list
 }
 
-type problems struct{ list []string }
+type problems struct {
+	c    *connectors.Connector
+	list []string
+}
+
+// triggers checks endpoints, triggers and the test call.
+func (p *problems) triggers() {
+	c := p.c
+	seen := map[string]bool{}
+	for i := range c.Endpoints {
+		e := &c.Endpoints[i]
+		at := "endpoint " + e.ID
+		p.require(idPattern.MatchString(e.ID), "%s: its id is not [a-z0-9_]{1,40}", at)
+		p.require(!seen[e.ID], "%s is there twice", at)
+		seen[e.ID] = true
+		p.require(e.Verify.Scheme != "", "%s verifies nothing: anyone could call it", at)
+		p.require(e.Subscribe != nil || e.Help != "", "%s: nobody learns where its address is entered", at)
+		p.require(e.Subscribe == nil || e.Subscribe.Create != nil, "%s subscribes by doing nothing", at)
+	}
+	names := map[string]bool{}
+	for i := range c.Triggers {
+		t := &c.Triggers[i]
+		at := "trigger " + t.Name
+		p.require(idPattern.MatchString(t.Name), "%s: its name is not [a-z0-9_]{1,40}", at)
+		p.require(!names[t.Name] && c.Action(t.Name) == nil, "%s has a name that is taken", at)
+		names[t.Name] = true
+		p.title(at, t.Title)
+		p.require(t.Sample != nil, "%s has no sample", at)
+		p.schema(at+" input", t.Input)
+		p.schema(at+" output", t.Output)
+		if err := c.Check(t.Output, t.Sample); err != nil {
+			p.require(false, "%s: its sample does not fit its output: %v", at, err)
+		}
+		kinds := 0
+		for _, set := range []bool{t.Endpoint != "", t.Poll != nil, t.Run != nil} {
+			if set {
+				kinds++
+			}
+		}
+		p.require(kinds == 1, "%s is not exactly one of webhook, poll and stream", at)
+		p.require(t.Endpoint == "" || seen[t.Endpoint], "%s: there is no endpoint %q", at, t.Endpoint)
+		p.require(t.Poll == nil || t.Poll.Fetch != nil && t.Poll.Every > 0, "%s polls nothing", at)
+	}
+	if c.Test != nil {
+		a := c.Action(c.Test.Action)
+		p.require(a != nil && a.IsSafe(c.Test.Input) && c.Test.Judge != nil, "the test call %q is not a safe action with a verdict", c.Test.Action)
+	}
+	p.require(len(c.Icon) <= 8<<10, "its icon has %d bytes, more than 8 KiB", len(c.Icon))
+}
 
 func (p *problems) require(ok bool, format string, args ...any) {
 	if !ok {
@@ -112,14 +163,12 @@ func (p *problems) sentence(at, text string) {
 }
 
 var (
-	types   = []string{"", "object", "array", "string", "integer", "number", "boolean"}
-	formats = []string{"", "email", "uri", "date-time", "duration", "multiline"}
-	shows   = []string{"", "main", "more", "hidden"}
+	types = []string{"", "object", "array", "string", "integer", "number", "boolean", "null"}
+	shows = []string{"", "main", "more", "hidden"}
 )
 
 func (p *problems) schema(at string, s connectors.Schema) {
 	p.require(slices.Contains(types, s.Type), "%s: there is no type %q", at, s.Type)
-	p.require(slices.Contains(formats, s.Format), "%s: there is no format %q", at, s.Format)
 	p.require(slices.Contains(shows, s.Show), "%s: there is no show %q", at, s.Show)
 	p.require(s.Type == "object" || len(s.Properties) == 0 && !s.Closed && s.Values == nil, "%s: only an object has properties", at)
 	p.require(s.Type == "array" || s.Items == nil, "%s: only an array has items", at)
@@ -127,6 +176,13 @@ func (p *problems) schema(at string, s connectors.Schema) {
 	if s.Pattern != "" {
 		_, err := regexp.Compile(s.Pattern)
 		p.require(err == nil, "%s: the pattern %q: %v", at, s.Pattern, err)
+	}
+	if s.Ref != "" {
+		_, ok := p.c.Schemas[strings.TrimPrefix(s.Ref, connectors.RefPrefix)]
+		p.require(ok && strings.HasPrefix(s.Ref, connectors.RefPrefix), "%s: there is no schema %q", at, s.Ref)
+	}
+	if s.Options != nil {
+		p.require(p.c.Action(s.Options.Use) != nil, "%s: its options come from %s, which is no action", at, s.Options.Use)
 	}
 	p.require(s.Minimum == nil || s.Maximum == nil || *s.Minimum <= *s.Maximum, "%s: the minimum is above the maximum", at)
 	for _, name := range slices.Concat(s.Required, s.Order, s.Exclusive) {
@@ -140,15 +196,18 @@ func (p *problems) schema(at string, s connectors.Schema) {
 	plain := s
 	plain.Enum = nil
 	for _, v := range s.Enum {
-		p.require(Fits(plain, v) == nil, "%s: the choice %v is not of its type", at, v)
+		p.require(p.c.Check(plain, v) == nil, "%s: the choice %v is not of its type", at, v)
 	}
 	for _, v := range s.Examples {
-		p.require(Fits(s, v) == nil, "%s: the example %v does not fit", at, v)
+		p.require(p.c.Check(s, v) == nil, "%s: the example %v does not fit", at, v)
 	}
-	p.require(s.Default == nil || Fits(s, s.Default) == nil, "%s: the default %v does not fit", at, s.Default)
+	p.require(s.Default == nil || p.c.Check(s, s.Default) == nil, "%s: the default %v does not fit", at, s.Default)
 	for name, property := range s.Properties {
-		p.require(namePattern.MatchString(name), "%s: %q is not a name of the form snake_case", at, name)
+		p.require(wireName.MatchString(name), "%s: %q is no name of a field", at, name)
 		p.schema(at+"."+name, property)
+	}
+	for i, sub := range slices.Concat(s.AllOf, s.OneOf, s.AnyOf) {
+		p.schema(fmt.Sprintf("%s (form %d)", at, i+1), sub)
 	}
 	if s.Items != nil {
 		p.schema(at+"[]", *s.Items)
@@ -156,80 +215,6 @@ func (p *problems) schema(at string, s connectors.Schema) {
 	if s.Values != nil {
 		p.schema(at+".*", *s.Values)
 	}
-}
-
-// Fits returns nil when v, which is plain data, is what s describes.
-func Fits(s connectors.Schema, v any) error {
-	number, isNumber := 0.0, true
-	switch n := v.(type) {
-	case int:
-		number = float64(n)
-	case float64:
-		number = n
-	case json.Number:
-	default:
-		isNumber = false
-	}
-	ok := true
-	switch s.Type {
-	case "object":
-		_, ok = v.(map[string]any)
-	case "array":
-		_, ok = v.([]any)
-	case "string":
-		_, ok = v.(string)
-	case "boolean":
-		_, ok = v.(bool)
-	case "number":
-		ok = isNumber
-	case "integer":
-		ok = isNumber && number == math.Trunc(number)
-	}
-	if !ok {
-		return fmt.Errorf("%v (%T) is not of the type %s", v, v, s.Type)
-	}
-	if len(s.Enum) > 0 && !slices.ContainsFunc(s.Enum, func(e any) bool { return reflect.DeepEqual(e, v) }) {
-		return fmt.Errorf("%v is not one of %v", v, s.Enum)
-	}
-	if isNumber && (s.Minimum != nil && number < *s.Minimum || s.Maximum != nil && number > *s.Maximum) {
-		return fmt.Errorf("%v is out of bounds", v)
-	}
-	switch v := v.(type) {
-	case string:
-		if s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(v) {
-			return fmt.Errorf("%q does not match %s", v, s.Pattern)
-		}
-	case []any:
-		for i, item := range v {
-			if s.Items == nil {
-				break
-			}
-			if err := Fits(*s.Items, item); err != nil {
-				return fmt.Errorf("[%d]: %w", i, err)
-			}
-		}
-	case map[string]any:
-		for _, name := range s.Required {
-			if _, ok := v[name]; !ok {
-				return fmt.Errorf("%s is missing", name)
-			}
-		}
-		for name, item := range v {
-			sub, listed := s.Properties[name]
-			switch {
-			case !listed && s.Closed:
-				return fmt.Errorf("%s is not among the properties", name)
-			case !listed && s.Values != nil:
-				sub = *s.Values
-			case !listed:
-				continue
-			}
-			if err := Fits(sub, item); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
-	return nil
 }
 
 // behavior makes the calls that no connector may get wrong.
