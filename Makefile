@@ -31,6 +31,7 @@ fuzz: ## every fuzz target for 20 seconds
 bench: build ## the numbers of the README, as ratios against probes of the same minute
 	go run ./cmd/bench -bellhop $(BIN)
 	go test -run '^$$' -bench 'Filter|Mapping|JSON|Post' ./engine/expression ./connectors/value ./engine/outbound
+	go test -run '^$$' -bench 'AcceptSlowDisk' -benchtime 30000x ./engine/bolt
 
 lint: ## go vet, gofmt and golangci-lint
 	go vet ./...

@@ -221,6 +221,8 @@ type Stats struct {
 	ListLag time.Duration
 	Commits uint64 // write transactions since start
 	Ops     uint64 // operations in them
+	// DiskTime is how long these transactions wrote to the disk and waited for it, since start.
+	DiskTime time.Duration
 }
 
 // Entry is one pair of a KV.

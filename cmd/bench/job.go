@@ -43,8 +43,8 @@ func (o *options) job(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bellhop: %w", err)
 		}
-		fmt.Printf("  bare     %s\n  bellhop  %s\n  ratio    %.2f (>= 0.60, aim 0.75)   ack p99 %.1f commits (<= 4; a commit every %s)   fdatasync p50 %s\n",
-			bare, bell, bell.rate/bare.rate, float64(bell.p99)/float64(bell.commit), bell.commit.Round(10*time.Microsecond), probe.Round(time.Microsecond))
+		fmt.Printf("  bare     %s\n  bellhop  %s\n  ratio    %.2f (>= 0.60, aim 0.75)   ack p99 %.1f commits (<= 4; a commit every %s, the writer is with the disk %.0f %% of the time)   fdatasync p50 %s\n",
+			bare, bell, bell.rate/bare.rate, float64(bell.p99)/float64(bell.commit), bell.commit.Round(10*time.Microsecond), 100*bell.disk, probe.Round(time.Microsecond))
 		ratios = append(ratios, bell.rate/bare.rate)
 	}
 	fmt.Printf("  median ratio %.2f\n", median(ratios))
@@ -56,6 +56,7 @@ type jobResult struct {
 	cpu             time.Duration // per event
 	p50, p99        time.Duration // of the acknowledgment
 	commit          time.Duration // mean time between two commits; 0: the program does not tell
+	disk            float64       // share of the time that its writer is with the disk
 }
 
 func (r jobResult) String() string {
@@ -67,8 +68,9 @@ func (r jobResult) String() string {
 type server struct {
 	cmd      *exec.Cmd
 	hook     string
-	finished func() (int, error) // runs finished so far
-	commits  func() (int, error) // so far; nil: the program does not tell
+	finished func() (int, error)     // runs finished so far
+	commits  func() (int, error)     // so far; nil: the program does not tell
+	disk     func() (float64, error) // seconds that the writer was with the disk so far
 }
 
 func (s *server) stop() {
@@ -168,13 +170,14 @@ func serveBellhop(ctx context.Context, binary, dir string) (*server, error) {
 	}
 	return &server{
 		cmd: cmd, hook: base + "/hooks/order",
-		finished: func() (int, error) { return counter(base, "bellhop_runs_finished_total") },
-		commits:  func() (int, error) { return counter(base, "bellhop_store_commits_total") },
+		finished: func() (int, error) { return count(base, "bellhop_runs_finished_total") },
+		commits:  func() (int, error) { return count(base, "bellhop_store_commits_total") },
+		disk:     func() (float64, error) { return counter(base, "bellhop_store_disk_seconds_total") },
 	}, nil
 }
 
 // counter sums a counter of /metrics over its labels.
-func counter(base, name string) (int, error) {
+func counter(base, name string) (float64, error) {
 	body, err := get(base + "/metrics")
 	if err != nil {
 		return 0, err
@@ -189,7 +192,12 @@ func counter(base, name string) (int, error) {
 			total += v
 		}
 	}
-	return int(total), nil
+	return total, nil
+}
+
+func count(base, name string) (int, error) {
+	n, err := counter(base, name)
+	return int(n), err
 }
 
 // measure starts a program, sends the events, and waits until every run has ended.
@@ -214,9 +222,12 @@ func (o *options) measure(ctx context.Context, s *sink, name string, start func(
 	if err != nil {
 		return r, err
 	}
-	before, commits := s.count.Load(), 0
+	before, commits, disk := s.count.Load(), 0, 0.0
 	if srv.commits != nil {
 		if commits, err = srv.commits(); err != nil {
+			return r, err
+		}
+		if disk, err = srv.disk(); err != nil {
 			return r, err
 		}
 	}
@@ -236,6 +247,11 @@ func (o *options) measure(ctx context.Context, s *sink, name string, start func(
 			return r, err
 		}
 		r.commit = took / time.Duration(max(1, n-commits))
+		later, err := srv.disk()
+		if err != nil {
+			return r, err
+		}
+		r.disk = (later - disk) / took.Seconds()
 	}
 	if got := s.count.Load() - before; got != int64(o.events) {
 		return r, fmt.Errorf("the sink got %d calls, want %d", got, o.events)

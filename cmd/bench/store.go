@@ -72,12 +72,17 @@ func (o *options) accept(ctx context.Context) error {
 		}
 		commits := float64(after.Commits - before.Commits)
 		ack := percentile(took, 0.5)
-		fmt.Printf("  %3d callers: %7.0f events/s   %5.1f events per commit = %.2f x callers   commits/s %.2f x probe   ack p50 %s = %.1f x probe   (probe: %s, %.0f/s)\n",
-			callers, float64(total)/spent.Seconds(), float64(total)/commits, float64(total)/commits/float64(callers),
-			commits/spent.Seconds()/rate, ack.Round(10*time.Microsecond), float64(ack)/float64(p50), p50.Round(10*time.Microsecond), rate)
 		if err := s.Close(ctx); err != nil {
 			return err
 		}
+		bare, err := commitProbe(dir, int(float64(total)/commits+0.5), 300)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %3d callers: %7.0f events/s   %5.1f events per commit = %.2f x callers   ack p50 %s = %.1f x fdatasync   commits/s %.2f x fdatasync (%s, %.0f/s), %.2f x bare bbolt (%.0f/s)   writer with the disk %.0f %% of the time, bare bbolt %.0f %%\n",
+			callers, float64(total)/spent.Seconds(), float64(total)/commits, float64(total)/commits/float64(callers),
+			ack.Round(10*time.Microsecond), float64(ack)/float64(p50), commits/spent.Seconds()/rate, p50.Round(10*time.Microsecond), rate,
+			commits/spent.Seconds()/bare.rate, bare.rate, 100*(after.DiskTime-before.DiskTime).Seconds()/spent.Seconds(), 100*bare.disk)
 		os.RemoveAll(dir)
 	}
 	return nil

@@ -70,7 +70,7 @@ func (s *Store) Accept(ctx context.Context, b engine.Batch) ([]engine.Accepted, 
 		}
 		size += len(b.Puts[i].Value)
 	}
-	if err := s.do(ctx, o, size, true); err != nil {
+	if err := s.do(ctx, o, size, first); err != nil {
 		return nil, fmt.Errorf("accept runs: %w", err)
 	}
 	answers := make([]engine.Accepted, len(o.runs))
@@ -118,7 +118,8 @@ func (o *acceptOp) check(b *batch) error {
 		}
 	}
 	var added int
-	var flows map[string]int
+	var few [4]addition
+	flows := few[:0]
 	for i := range o.runs {
 		r := &o.runs[i]
 		earlier, dup := o.earlier(b, r, i)
@@ -127,10 +128,11 @@ func (o *acceptOp) check(b *batch) error {
 			continue
 		}
 		added++
-		if flows == nil {
-			flows = make(map[string]int, 1)
+		k := slices.IndexFunc(flows, func(a addition) bool { return a.flow == r.new.Head.Workflow })
+		if k < 0 {
+			k, flows = len(flows), append(flows, addition{flow: r.new.Head.Workflow})
 		}
-		flows[r.new.Head.Workflow]++
+		flows[k].runs++
 	}
 	return b.admit(added, flows)
 }
@@ -200,8 +202,14 @@ func (b *batch) inWindow(k dedupKey) (id engine.RunID, ok bool) {
 	return id, false
 }
 
+// An addition is how many runs an op adds to a workflow.
+type addition struct {
+	flow string
+	runs int
+}
+
 // admit holds the bounds against the runs of one op, and counts them into the batch.
-func (b *batch) admit(added int, flows map[string]int) error {
+func (b *batch) admit(added int, flows []addition) error {
 	if added == 0 {
 		return nil
 	}
@@ -221,17 +229,18 @@ func (b *batch) admit(added int, flows map[string]int) error {
 	if s.table.bytes+b.bytes > s.o.MaxBytes {
 		return full("", "bytes", s.table.live)
 	}
-	for flow, n := range flows {
-		if f := s.table.flows[flow]; f != nil {
+	for _, a := range flows {
+		n := a.runs + b.byFlow[a.flow]
+		if f := s.table.flows[a.flow]; f != nil {
 			n += f.awake
 		}
-		if n += b.byFlow[flow]; n > s.o.MaxWorkflowRuns {
-			return full(flow, "runs", n)
+		if n > s.o.MaxWorkflowRuns {
+			return full(a.flow, "runs", n)
 		}
 	}
 	b.added += added
-	for flow, n := range flows {
-		b.byFlow[flow] += n
+	for _, a := range flows {
+		b.byFlow[a.flow] += a.runs
 	}
 	return nil
 }
@@ -246,7 +255,7 @@ func (o *acceptOp) put(b *batch, r *acceptRun) error {
 		return err
 	}
 	r.bytes = b.bytes - before
-	b.runs[r.new.ID] = &staged{}
+	b.runs[r.new.ID] = &newborn
 	if r.key == (dedupKey{}) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -101,7 +102,7 @@ func (s *Store) oldestFinished(most int) []*run {
 type parcel struct {
 	class int
 	runs  []*run
-	packs [][]byte // not compressed yet
+	packs [][]byte // compressed
 	first []int    // index in runs of each pack's first
 }
 
@@ -160,13 +161,12 @@ func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
 		}
 		parcels[i].runs = append(parcels[i].runs, r)
 	}
-	size := 0 // of the last pack: the next is much like it
+	var src []byte // of one pack after the other
 	for _, p := range parcels {
 		slices.SortFunc(p.runs, func(a, b *run) int { return bytes.Compare(a.id[:], b.id[:]) })
 		for i := 0; i < len(p.runs); i += runsPerPack {
-			var src []byte
 			err := view(s.db, func(tx *bbolt.Tx) error {
-				src = make([]byte, 0, size+size/8)
+				src = src[:0]
 				c := tx.Bucket(bucketJournal).Cursor()
 				for _, r := range p.runs[i:min(i+runsPerPack, len(p.runs))] {
 					src = appendJournal(src, r.id, entriesOf(c, r.id))
@@ -176,8 +176,8 @@ func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
 			if err != nil {
 				return nil, err
 			}
-			size = len(src)
-			p.packs, p.first = append(p.packs, src), append(p.first, i)
+			p.packs, p.first = append(p.packs, s.history.pack(src)), append(p.first, i)
+			runtime.Gosched() // a long stretch of work would stand before everyone who answers a call
 		}
 	}
 	return parcels, nil
@@ -305,10 +305,6 @@ func (h *history) openForWriting(g *segment) error {
 
 // put writes a parcel in one commit. It is on disk when put returns.
 func (h *history) put(g *segment, p *parcel) error {
-	packs := make([][]byte, len(p.packs))
-	for i, src := range p.packs {
-		packs[i] = h.pack(src)
-	}
 	db, err := g.reader()
 	if err != nil {
 		return err
@@ -324,14 +320,14 @@ func (h *history) put(g *segment, p *parcel) error {
 		rows, flows, journals := tx.Bucket(bucketRow), tx.Bucket(bucketFlow), tx.Bucket(bucketPack)
 		rows.FillPercent, flows.FillPercent, journals.FillPercent = 0.9, 0.9, 0.9
 		added = 0
-		for i := range packs {
+		for i := range p.packs {
 			n, err := journals.NextSequence()
 			if err != nil {
 				return err
 			}
 			var number [8]byte
 			binary.BigEndian.PutUint64(number[:], n)
-			if err := journals.Put(number[:], seal(number[:], packs[i])); err != nil {
+			if err := journals.Put(number[:], seal(number[:], p.packs[i])); err != nil {
 				return err
 			}
 			for _, r := range p.runs[p.first[i]:min(p.first[i]+runsPerPack, len(p.runs))] {

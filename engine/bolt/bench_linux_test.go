@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/bolt"
 )
@@ -96,6 +98,60 @@ func BenchmarkAccept(b *testing.B) {
 				b.ReportMetric(float64(b.N)/took.Seconds(), "events/s")
 			})
 		}
+	}
+}
+
+// BenchmarkAcceptSlowDisk is BenchmarkAccept for 64 callers on a disk that is slower than this one: every commit is held
+// for longer, asleep, as if each of its two fdatasync had taken that much longer. Where the disk is fast the processor is
+// the limit long before the disk; this shows what the writer makes of a disk that is the limit. The probe is that of this
+// disk with the same time added. Aim: commits/probe at least 0.35.
+func BenchmarkAcceptSlowDisk(b *testing.B) {
+	const callers = 64
+	for _, longer := range []time.Duration{0, 250 * time.Microsecond, time.Millisecond, 4 * time.Millisecond} {
+		b.Run("fdatasync=+"+longer.String(), func(b *testing.B) {
+			dir := b.TempDir()
+			probe := 1 / (1/probe(b, dir) + longer.Seconds())
+			s, err := bolt.Open(dir, bolt.Options{MaxRuns: 1 << 30, MaxWorkflowRuns: 1 << 30, MaxBytes: 1 << 40})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close(context.Background())
+			if longer > 0 {
+				s.SetCommit(func(tx *bbolt.Tx) error {
+					err := tx.Commit()
+					time.Sleep(2 * longer)
+					return err
+				})
+			}
+			before, _ := s.Stats(context.Background())
+			data := event(1)
+			b.ResetTimer()
+			begun := time.Now()
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			for range callers {
+				wg.Go(func() {
+					for next.Add(1) <= int64(b.N) {
+						n := engine.NewRun{Head: engine.Head{Workflow: "orders", Version: "v", Trigger: "order"}, At: time.Now(), Data: data}
+						n.ID = engine.NewRunID(n.At, &n.Head)
+						if _, err := s.Accept(context.Background(), engine.Batch{Runs: []engine.NewRun{n}}); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			took := time.Since(begun)
+			b.StopTimer()
+			after, _ := s.Stats(context.Background())
+			commits := float64(after.Commits - before.Commits)
+			disk := (after.DiskTime - before.DiskTime).Seconds() + commits*2*longer.Seconds()
+			b.ReportMetric(float64(b.N)/commits, "ops/commit")
+			b.ReportMetric(commits/took.Seconds()/probe, "commits/probe")
+			b.ReportMetric(100*disk/took.Seconds(), "%disk")
+			b.ReportMetric(float64(b.N)/took.Seconds(), "events/s")
+		})
 	}
 }
 

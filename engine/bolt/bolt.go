@@ -74,16 +74,18 @@ type Store struct {
 	lock *os.File
 	id   string // of the database, in meta and instance.json
 
-	queue   queue
-	commit  func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests put a failing one in its place
-	disk    disk
-	commits atomic.Uint64
-	ops     atomic.Uint64
-	broken  atomic.Bool // a commit failed: nothing more is written
-	backMu  sync.Mutex  // held by the one who has background work for the writer
-	moveMu  sync.Mutex  // held while segments are written or dropped
-	days    []string    // names of the buckets in bucketDedup, sorted; the writer's own
-	epoch   uint64      // of claims: unique over restarts; guarded by mu
+	queue    queue
+	requests sync.Pool             // of *request
+	commit   func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests put a failing one in its place
+	disk     disk
+	commits  atomic.Uint64
+	ops      atomic.Uint64
+	diskTime atomic.Int64 // ns that commits spent in writing and syncing
+	broken   atomic.Bool  // a commit failed: nothing more is written
+	backMu   sync.Mutex   // held by the one who has background work for the writer
+	moveMu   sync.Mutex   // held while segments are written or dropped
+	days     []string     // names of the buckets in bucketDedup, sorted; the writer's own
+	epoch    uint64       // of claims: unique over restarts; guarded by mu
 
 	mu       sync.Mutex
 	table    table
@@ -249,6 +251,7 @@ func (s *Store) Stats(ctx context.Context) (engine.Stats, error) {
 	}
 	s.mu.Unlock()
 	st.Commits, st.Ops = s.commits.Load(), s.ops.Load()
+	st.DiskTime = time.Duration(s.diskTime.Load())
 	st.Bytes = s.history.bytes()
 	info, err := os.Stat(filepath.Join(s.dir, stateFile))
 	if err != nil {

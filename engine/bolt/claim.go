@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 	"github.com/bellhop-dev/bellhop/engine"
 )
+
+// claimBurst is how many runs are handed out at once, so that what they do does not come as a wall before the accepts.
+const claimBurst = 16
 
 // Claim implements engine.Journal. A run whose journal turns out to be damaged is not handed out: it ends as
 // failed, reason quarantined, and keeps its journal.
@@ -25,7 +29,10 @@ func (s *Store) Claim(ctx context.Context, most int) ([]*engine.Claim, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("claim runs: %w: %w", engine.ErrUnavailable, context.Cause(ctx))
 		}
-		claims, wait := s.pick(most)
+		// The callers whose events were just stored answer first, and those who come meanwhile are let in: a run that
+		// begins is work for the processor that can wait a moment.
+		runtime.Gosched()
+		claims, wait := s.pick(min(most, claimBurst))
 		if len(claims) > 0 {
 			if claims = s.loadClaims(ctx, claims); len(claims) > 0 {
 				return claims, nil
@@ -134,7 +141,7 @@ func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Recor
 		id: c.Run, tok: tok, seq: c.Seq, recs: slices.Clone(recs), frame: newFrame(c.Run, recs), then: then,
 		started: slices.ContainsFunc(recs, func(r engine.Record) bool { return begins(&r) }),
 	}
-	err := s.do(ctx, o, len(o.frame.value), false)
+	err := s.do(ctx, o, len(o.frame.value), second)
 	if errors.Is(err, engine.ErrLost) || errors.Is(err, engine.ErrConflict) {
 		if s.isStored(ctx, c.Run, recs) {
 			err = nil
@@ -277,7 +284,7 @@ func (s *Store) Signal(ctx context.Context, id engine.RunID, sig engine.Signal) 
 	o := &signalOp{id: id, sig: sig, rec: engine.Record{
 		At: now(), Format: engine.RecordFormat, Kind: engine.KindSignal, Step: sig.Step, Key: sig.ID, Reason: sig.Kind, Data: data,
 	}}
-	if err := s.do(ctx, o, len(data), false); err != nil {
+	if err := s.do(ctx, o, len(data), second); err != nil {
 		return fmt.Errorf("signal run %s: %w", id, err)
 	}
 	return nil
@@ -339,7 +346,7 @@ func (s *Store) quarantine(ctx context.Context, r *run, why error) error {
 			Status: engine.StatusFailed, Reason: "quarantined", Data: []byte(text),
 		}},
 		then: engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusFailed, Reason: "quarantined", Summary: text}},
-	}, len(text), false)
+	}, len(text), second)
 }
 
 // keepTime releases parked runs when their time has come. It looks at least once a second while there are any,

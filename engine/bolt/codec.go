@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -57,19 +58,21 @@ func journalKey(id engine.RunID, seq uint32) (key [20]byte) {
 	return key
 }
 
+// A workbench is where frames are made; only the finished value is allocated.
+type workbench struct{ raw, packed []byte }
+
+// maxBench bounds what a workbench keeps between two frames.
+const maxBench = 64 << 10
+
+var workbenches = sync.Pool{New: func() any { return new(workbench) }}
+
 // newFrame encodes records under their Seq, in the caller's goroutine.
 func newFrame(id engine.RunID, recs []engine.Record) frame {
 	if len(recs) == 0 {
 		return frame{}
 	}
-	size := 0
-	for i := range recs {
-		size += len(recs[i].Data) + len(recs[i].Step) + 96
-		if recs[i].Head != nil {
-			size += 256
-		}
-	}
-	buf := make([]byte, 1, size)
+	w := workbenches.Get().(*workbench)
+	buf := append(w.raw[:0], 0)
 	if recs[0].Seq == 0 {
 		buf[0] = flagOrder
 		buf = append(buf, make([]byte, orderSize)...)
@@ -97,14 +100,24 @@ func newFrame(id engine.RunID, recs []engine.Record) frame {
 			}
 		}
 	}
-	if raw := buf[head:]; len(raw) > compressAbove {
-		packed := s2.Encode(nil, raw)
-		if len(packed) < len(raw)-len(raw)/8 && len(raw) <= maxRatio*len(packed) {
-			buf = append(buf[:head], packed...)
+	body := buf[head:]
+	if len(body) > compressAbove {
+		packed := s2.Encode(w.packed[:cap(w.packed)], body)
+		if cap(packed) <= maxBench {
+			w.packed = packed
+		}
+		if len(packed) < len(body)-len(body)/8 && len(body) <= maxRatio*len(packed) {
 			buf[0] |= flagS2
+			body = packed
 		}
 	}
-	return frame{journalKey(id, recs[0].Seq), buf[:len(buf):len(buf)]}
+	value := make([]byte, head+len(body))
+	copy(value[copy(value, buf[:head]):], body)
+	if cap(buf) <= maxBench {
+		w.raw = buf
+	}
+	workbenches.Put(w)
+	return frame{journalKey(id, recs[0].Seq), value}
 }
 
 // setOrder fills in the order of acceptance, which the writer gives.

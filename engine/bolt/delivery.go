@@ -89,7 +89,7 @@ func (d deliveries) Record(ctx context.Context, rec engine.Delivery) error {
 	if rec.ID.IsZero() {
 		rec.ID = engine.NewRunID(rec.At, &engine.Head{})
 	}
-	if err := d.s.do(ctx, &recordOp{d: rec}, len(rec.Data)+256, true); err != nil {
+	if err := d.s.do(ctx, &recordOp{d: rec}, len(rec.Data)+256, first); err != nil {
 		return fmt.Errorf("record delivery: %w", err)
 	}
 	return nil

@@ -45,3 +45,10 @@ var (
 		return eachJournal(src, func(id engine.RunID, _ []entry) bool { visit(id); return true })
 	}
 )
+
+// Waiting is how many requests wait for the writer.
+func (s *Store) Waiting() int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return s.queue.len()
+}

@@ -134,7 +134,7 @@ func (k kv) Put(ctx context.Context, key string, val []byte, rev uint64, ttl tim
 		return 0, fmt.Errorf("put: %w", err)
 	}
 	o := &putOp{put: engine.Put{Key: key, Value: append([]byte{}, val...), Rev: rev, TTL: ttl}}
-	if err := k.s.do(ctx, o, len(val), false); err != nil {
+	if err := k.s.do(ctx, o, len(val), second); err != nil {
 		return 0, fmt.Errorf("put %q: %w", key, err)
 	}
 	return o.rev, nil
@@ -144,7 +144,7 @@ func (k kv) Delete(ctx context.Context, key string, rev uint64) error {
 	if err := checkKey(key); err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	if err := k.s.do(ctx, &putOp{put: engine.Put{Key: key, Rev: rev}, must: true}, 0, false); err != nil {
+	if err := k.s.do(ctx, &putOp{put: engine.Put{Key: key, Rev: rev}, must: true}, 0, second); err != nil {
 		return fmt.Errorf("delete %q: %w", key, err)
 	}
 	return nil

@@ -23,6 +23,8 @@ const (
 	maxQueueBytes = 64 << 20
 	maxQueueWait  = time.Second
 	maxLinger     = 2 * time.Millisecond  // and at most one and a half commits: where the disk is fast, callers need that to come back
+	lingerPart    = 4                     // it waits on in quarters of that while the missing ones would be here in as many quarters,
+	lingerParts   = 11                    // but not for more of them than these
 	slowCommit    = 20 * time.Millisecond // background work stays out of the commit after one that took longer
 )
 
@@ -38,41 +40,80 @@ type request struct {
 	op   op
 	size int // bytes that it will write
 	at   time.Time
-	done chan struct{} // closed when err is known
+	done chan struct{} // has room for the one word that err is known
 	err  error
 }
 
-// A queue holds what waits for the writer. It is a slice and not a channel so that a lingering writer sleeps
-// until as many requests wait as it hopes for: one wake-up for a batch instead of one for each request.
+// newRequest uses one again: one for every write would be a tenth of what the store allocates.
+func (s *Store) newRequest(o op, size int) *request {
+	r, ok := s.requests.Get().(*request)
+	if !ok {
+		r = &request{done: make(chan struct{}, 1)}
+	}
+	r.op, r.size, r.err = o, size, nil
+	return r
+}
+
+// freeRequest is for those who have heard of the outcome.
+func (s *Store) freeRequest(r *request) {
+	r.op = nil
+	s.requests.Put(r)
+}
+
+// resolve tells who waits that err is known. The request is theirs from then on.
+func (r *request) resolve() { r.done <- struct{}{} }
+
+// Classes of requests. Somebody outside waits for the answer to an accept, so accepts stand first in a commit and are
+// answered first; where a commit cannot take all, three quarters of it are theirs.
+const (
+	first      = iota // accepts
+	second            // the work on runs and everything else
+	classCount        // of classes
+)
+
+// A queue holds what waits for the writer. It has slices and not channels so that a lingering writer sleeps until as
+// many requests wait as it hopes for: one wake-up for a batch instead of one for each request.
 type queue struct {
 	mu      sync.Mutex
-	reqs    []*request
+	reqs    [classCount][]*request
 	bytes   int
 	back    *request // background work, one at a time
-	want    int      // how many requests the writer sleeps for
+	want    int      // of classes requests the writer sleeps for
 	wake    chan struct{}
 	idle    bool // the last batch left nothing behind
 	refusal error
 }
 
-// push hands a request to the writer. Requests that may be shed are refused when too much waits, or for too long.
-func (q *queue) push(r *request, shed bool) error {
+func (q *queue) len() int { return len(q.reqs[first]) + len(q.reqs[second]) }
+
+// push hands a request to the writer. Those of the first class may be shed: they are refused when too much waits, or
+// for too long.
+func (q *queue) push(r *request, class int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.refusal != nil {
 		return q.refusal
 	}
 	r.at = time.Now()
-	if shed && len(q.reqs) > 0 &&
-		(len(q.reqs) >= maxQueueOps || q.bytes+r.size > maxQueueBytes || r.at.Sub(q.reqs[0].at) > maxQueueWait) {
+	if class == first && (q.len() >= maxQueueOps || q.len() > 0 && q.bytes+r.size > maxQueueBytes || r.at.Sub(q.oldest(r.at)) > maxQueueWait) {
 		return &engine.FullError{Reason: "writer", RetryAfter: time.Second}
 	}
-	q.reqs = append(q.reqs, r)
+	q.reqs[class] = append(q.reqs[class], r)
 	q.bytes += r.size
-	if len(q.reqs) >= q.want {
+	if q.len() >= q.want {
 		q.signal()
 	}
 	return nil
+}
+
+// oldest is since when the request waits that waits longest; none: now.
+func (q *queue) oldest(now time.Time) time.Time {
+	for _, reqs := range q.reqs {
+		if len(reqs) > 0 && reqs[0].at.Before(now) {
+			now = reqs[0].at
+		}
+	}
+	return now
 }
 
 // pushBack hands over background work; there is one goroutine that has any, so the place is free.
@@ -117,7 +158,7 @@ func (q *queue) busy() bool {
 func (q *queue) take(hope int, linger time.Duration, background bool, timer *time.Timer) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.reqs) == 0 && q.back == nil {
+	for q.len() == 0 && q.back == nil {
 		if q.refusal != nil {
 			return nil
 		}
@@ -127,9 +168,37 @@ func (q *queue) take(hope int, linger time.Duration, background bool, timer *tim
 		q.mu.Lock()
 	}
 	q.idle = false
-	if hope > 1 && linger > 0 && len(q.reqs) > 0 {
-		timer.Reset(linger)
-		for late := false; len(q.reqs) < hope && q.refusal == nil && !late; {
+	if hope > 1 && linger > 0 && q.len() > 0 {
+		q.linger(hope, linger, timer)
+	}
+	room, space := maxBatchOps, maxBatchBytes
+	if len(q.reqs[second]) > 0 {
+		room, space = room/4*3, space/4*3
+	}
+	reqs := make([]*request, 0, min(q.len(), maxBatchOps)+1)
+	reqs, left := q.move(reqs, first, room, space)
+	reqs, _ = q.move(reqs, second, maxBatchOps-len(reqs), maxBatchBytes-(space-left))
+	if q.back != nil && (background || len(reqs) == 0) {
+		reqs = append(reqs, q.back)
+		q.back = nil
+	}
+	return reqs
+}
+
+// linger waits for hope requests. A machine that is busy needs longer for that than linger says, so the writer waits
+// on while they come in fast enough to be complete soon.
+func (q *queue) linger(hope int, linger time.Duration, timer *time.Timer) {
+	for wait := range 1 + lingerParts {
+		had := q.len()
+		if had >= hope || q.refusal != nil {
+			return
+		}
+		if wait > 0 {
+			timer.Reset(linger / lingerPart)
+		} else {
+			timer.Reset(linger)
+		}
+		for late := false; q.len() < hope && q.refusal == nil && !late; {
 			q.want = hope
 			q.mu.Unlock()
 			select {
@@ -140,23 +209,26 @@ func (q *queue) take(hope int, linger time.Duration, background bool, timer *tim
 			q.mu.Lock()
 		}
 		timer.Stop()
+		if (q.len()-had)*lingerPart < hope-q.len() {
+			return
+		}
 	}
-	n, bytes := 0, 0
-	for n < len(q.reqs) && n < maxBatchOps && (n == 0 || bytes+q.reqs[n].size <= maxBatchBytes) {
-		bytes += q.reqs[n].size
+}
+
+// move takes requests of a class from the queue, as many as there is room and space for, at least one of what waits.
+func (q *queue) move(to []*request, class, room, space int) (reqs []*request, left int) {
+	from := q.reqs[class]
+	n := 0
+	for n < len(from) && n < room && (len(to) == 0 || from[n].size <= space) {
+		space -= from[n].size
+		q.bytes -= from[n].size
+		to = append(to, from[n])
 		n++
 	}
-	reqs := make([]*request, n, n+1)
-	copy(reqs, q.reqs)
-	rest := copy(q.reqs, q.reqs[n:])
-	clear(q.reqs[rest:])
-	q.reqs = q.reqs[:rest]
-	q.bytes -= bytes
-	if q.back != nil && (background || n == 0) {
-		reqs = append(reqs, q.back)
-		q.back = nil
-	}
-	return reqs
+	rest := copy(from, from[n:])
+	clear(from[rest:])
+	q.reqs[class] = from[:rest]
+	return to, space
 }
 
 // A batch is one write transaction and the changes to memory that wait for its commit.
@@ -183,6 +255,9 @@ type staged struct {
 	finished bool // so did the run
 	signals  []string
 }
+
+// newborn stands for every run that its batch accepted: nothing can be done to one before the commit.
+var newborn staged
 
 func (b *batch) bucket(name []byte) *bbolt.Bucket {
 	if k := b.buckets[string(name)]; k != nil {
@@ -270,7 +345,7 @@ func (s *Store) writeBatch(reqs []*request) (b *batch, err error) {
 	defer func() { _ = tx.Rollback() }() // after a commit there is nothing left to roll back
 	b = &batch{
 		s: s, tx: tx, now: now(), order: s.table.order, refusal: s.disk.refusal(),
-		runs: map[engine.RunID]*staged{}, keys: map[dedupKey]engine.RunID{}, byFlow: map[string]int{},
+		runs: make(map[engine.RunID]*staged, len(reqs)), keys: map[dedupKey]engine.RunID{}, byFlow: map[string]int{},
 		buckets: make(map[string]*bbolt.Bucket, len(stateBuckets)),
 	}
 	for _, r := range reqs {
@@ -281,6 +356,8 @@ func (s *Store) writeBatch(reqs []*request) (b *batch, err error) {
 	if err := s.commit(tx); err != nil {
 		return nil, commitError(err)
 	}
+	st := tx.Stats()
+	s.diskTime.Add(int64(st.GetWriteTime()))
 	return b, nil
 }
 
@@ -319,7 +396,7 @@ func (s *Store) rejectBatch(reqs []*request, err error) (broken bool) {
 	}
 	for _, r := range reqs {
 		r.err = err
-		close(r.done)
+		r.resolve()
 	}
 	if broken {
 		s.queue.abandon(err)
@@ -334,13 +411,16 @@ func (q *queue) abandon(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.back != nil {
-		q.reqs = append(q.reqs, q.back)
+		q.reqs[second] = append(q.reqs[second], q.back)
 	}
-	for _, r := range q.reqs {
-		r.err = err
-		close(r.done)
+	for class, reqs := range q.reqs {
+		for _, r := range reqs {
+			r.err = err
+			r.resolve()
+		}
+		q.reqs[class] = nil
 	}
-	q.reqs, q.back, q.bytes = nil, nil, 0
+	q.back, q.bytes = nil, 0
 }
 
 // applyBatch brings memory up to the commit, answers the callers, and tells the watchers.
@@ -357,17 +437,22 @@ func (s *Store) applyBatch(b *batch, reqs []*request) {
 	}
 	wake := s.table.takeWaiters()
 	s.mu.Unlock()
-	for _, r := range reqs {
-		close(r.done)
+	type teller interface {
+		updates(send func(engine.Update))
 	}
+	var tell []teller
 	if s.watchers.any() {
 		for _, r := range reqs {
-			if w, ok := r.op.(interface {
-				updates(send func(engine.Update))
-			}); ok && r.err == nil {
-				w.updates(s.watchers.send)
+			if t, ok := r.op.(teller); ok && r.err == nil {
+				tell = append(tell, t)
 			}
 		}
+	}
+	for _, r := range reqs {
+		r.resolve()
+	}
+	for _, t := range tell {
+		t.updates(s.watchers.send)
 	}
 	if wake != nil {
 		close(wake)
@@ -375,17 +460,20 @@ func (s *Store) applyBatch(b *batch, reqs []*request) {
 }
 
 // do hands an op to the writer and waits for its outcome. When ctx ends first the outcome is unknown.
-func (s *Store) do(ctx context.Context, o op, size int, shed bool) error {
+func (s *Store) do(ctx context.Context, o op, size, class int) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", engine.ErrUnavailable, context.Cause(ctx))
 	}
-	r := &request{op: o, size: size, done: make(chan struct{})}
-	if err := s.queue.push(r, shed); err != nil {
+	r := s.newRequest(o, size)
+	if err := s.queue.push(r, class); err != nil {
+		s.freeRequest(r)
 		return err
 	}
 	select {
 	case <-r.done:
-		return r.err
+		err := r.err
+		s.freeRequest(r)
+		return err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", engine.ErrUnavailable, context.Cause(ctx))
 	}
@@ -395,7 +483,8 @@ func (s *Store) do(ctx context.Context, o op, size int, shed bool) error {
 func (s *Store) doBack(o op) error {
 	s.backMu.Lock()
 	defer s.backMu.Unlock()
-	r := &request{op: o, done: make(chan struct{})}
+	r := s.newRequest(o, 0)
+	defer s.freeRequest(r)
 	if err := s.queue.pushBack(r); err != nil {
 		return err
 	}

@@ -58,12 +58,13 @@ var (
 	bytesDesc       = prometheus.NewDesc("bellhop_store_bytes", "Bytes on disk.", nil, nil)
 	commitsDesc     = prometheus.NewDesc("bellhop_store_commits_total", "Write transactions since start.", nil, nil)
 	operationsDesc  = prometheus.NewDesc("bellhop_store_operations_total", "Operations in write transactions since start.", nil, nil)
+	diskTimeDesc    = prometheus.NewDesc("bellhop_store_disk_seconds_total", "Time that write transactions wrote to the disk and waited for it, since start.", nil, nil)
 	subscribersDesc = prometheus.NewDesc("bellhop_event_streams", "Open event streams.", nil, nil)
 	buildDesc       = prometheus.NewDesc("bellhop_build_info", "1, with the version of this build.", []string{"version"}, nil)
 )
 
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{startedDesc, finishedDesc, runsDesc, oldestDesc, backlogDesc, bytesDesc, commitsDesc, operationsDesc, subscribersDesc, buildDesc} {
+	for _, d := range []*prometheus.Desc{startedDesc, finishedDesc, runsDesc, oldestDesc, backlogDesc, bytesDesc, commitsDesc, operationsDesc, diskTimeDesc, subscribersDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -99,4 +100,5 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(bytesDesc, float64(stats.Bytes))
 	ch <- prometheus.MustNewConstMetric(commitsDesc, prometheus.CounterValue, float64(stats.Commits))
 	ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(stats.Ops))
+	ch <- prometheus.MustNewConstMetric(diskTimeDesc, prometheus.CounterValue, stats.DiskTime.Seconds())
 }
