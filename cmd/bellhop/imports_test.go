@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"connectors/http":    {"connectors", "connectors/value", "connectors/wire"},
 	"connectors/store":   {"connectors", "connectors/value"},
 	"engine/expression":  {"connectors/value"},
-	"engine/workflow":    {"engine/expression", "connectors", "connectors/value"},
+	"engine/workflow":    {"engine/expression", "connectors", "connectors/signature", "connectors/value"},
 	"engine":             {"connectors", "connectors/value", "engine/workflow", "engine/expression"},
 	"engine/trigger":     {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/signature", "connectors/value"},
 	"engine/bolt":        {"engine", "connectors/value"},

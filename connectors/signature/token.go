@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -14,7 +15,7 @@ import (
 
 func lacksToken(s Secrets) string {
 	if len(nonEmpty(s.Tokens)) == 0 {
-		return "token"
+		return "the connection has no token"
 	}
 	return ""
 }
@@ -22,9 +23,9 @@ func lacksToken(s Secrets) string {
 func lacksBasic(s Secrets) string {
 	switch {
 	case s.Username == "":
-		return "username"
+		return "the connection has no username"
 	case len(nonEmpty(s.Passwords)) == 0:
-		return "password"
+		return "the connection has no password"
 	}
 	return ""
 }
@@ -40,12 +41,9 @@ func oneOf(given string, secrets []string) bool {
 	return found == 1
 }
 
-func prepareBasic(c *connectors.Verify) (method, error) {
-	if err := only(c); err != nil {
-		return method{}, err
-	}
+func prepareBasic(*connectors.Verify, *Keys) (method, error) {
 	decode := strictBase64(base64.StdEncoding)
-	return method{verify: func(r Request, s Secrets) error {
+	return method{secret: "Authorization", verify: func(_ context.Context, r Request, s Secrets) error {
 		text, err := authorization(r, "basic")
 		if err != nil {
 			return err
@@ -68,11 +66,8 @@ func prepareBasic(c *connectors.Verify) (method, error) {
 	}}, nil
 }
 
-func prepareBearer(c *connectors.Verify) (method, error) {
-	if err := only(c); err != nil {
-		return method{}, err
-	}
-	return method{verify: func(r Request, s Secrets) error {
+func prepareBearer(*connectors.Verify, *Keys) (method, error) {
+	return method{secret: "Authorization", verify: func(_ context.Context, r Request, s Secrets) error {
 		text, err := authorization(r, "bearer")
 		if err != nil {
 			return err
@@ -84,15 +79,12 @@ func prepareBearer(c *connectors.Verify) (method, error) {
 	}}, nil
 }
 
-func prepareHeader(c *connectors.Verify) (method, error) {
-	if err := only(c, "header", "prefix"); err != nil {
-		return method{}, err
-	}
+func prepareHeader(c *connectors.Verify, _ *Keys) (method, error) {
 	if err := headerName("header", c.Header); err != nil {
 		return method{}, err
 	}
 	name, prefix := c.Header, c.Prefix
-	return method{verify: func(r Request, s Secrets) error {
+	return method{secret: name, verify: func(_ context.Context, r Request, s Secrets) error {
 		value, err := single(r.Header, name)
 		if err != nil {
 			return err

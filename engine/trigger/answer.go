@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bellhop-dev/bellhop/connectors/signature"
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
 )
@@ -67,15 +68,29 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Write(body) //nolint:errcheck // the caller is gone: nothing is left to do
 }
 
-// writeAccepted answers 202 with the run.
-func writeAccepted(w http.ResponseWriter, id engine.RunID, duplicate bool) {
+// acceptedText is the answer to an event that is durable.
+func acceptedText(id engine.RunID, duplicate bool) []byte {
 	body := append(make([]byte, 0, 64), `{"run":"`...)
 	body = append(body, id.String()...)
 	body = append(body, '"')
 	if duplicate {
 		body = append(body, `,"duplicate":true`...)
 	}
-	writeJSON(w, http.StatusAccepted, append(body, '}'))
+	return append(body, '}')
+}
+
+// writeAnswer answers as a provider wants it.
+func writeAnswer(w http.ResponseWriter, a *signature.Answer) {
+	h := w.Header()
+	protect(h)
+	if a.Type != "" {
+		h.Set("Content-Type", a.Type)
+	}
+	if a.Status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	}
+	w.WriteHeader(a.Status)
+	w.Write(a.Body) //nolint:errcheck // the caller is gone: nothing is left to do
 }
 
 // writeFinished answers with the result of a run: 502 where it failed, for the fault lies behind this server.
@@ -90,7 +105,7 @@ func writeFinished(w http.ResponseWriter, reply *engine.Reply) {
 	}
 	body, err := value.AppendJSON(nil, answer)
 	if err != nil {
-		writeAccepted(w, reply.ID, reply.Duplicate) // the run has ended all the same
+		writeJSON(w, http.StatusAccepted, acceptedText(reply.ID, reply.Duplicate)) // the run has ended all the same
 		return
 	}
 	writeJSON(w, status, body)

@@ -3,10 +3,12 @@ package trigger
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors/signature"
 	"github.com/bellhop-dev/bellhop/engine"
@@ -24,6 +26,19 @@ type hook struct {
 	verifier     *signature.Verifier // nil: anyone may call, or, with Verify set, nobody
 	unverifiable string              // why nobody may call
 }
+
+// window is how long a dedupe key is held.
+func (h *hook) window() time.Duration {
+	switch {
+	case h.webhook.Window > 0:
+		return h.webhook.Window
+	case h.verifier != nil:
+		return h.verifier.Window()
+	}
+	return defaultWindow
+}
+
+const defaultWindow = 24 * time.Hour
 
 // routes is the table of all hooks. It is made anew at each change and never changed.
 type routes struct {
@@ -61,7 +76,7 @@ type segment struct {
 // newRoutes gives each path and method to one hook. Where two want the same, an enabled workflow that has it in before
 // keeps it, so that no new file takes the calls of a running one; else enabled workflows go before disabled ones, and
 // then the smaller id wins.
-func newRoutes(ws []*workflow.Workflow, before *routes) *routes {
+func newRoutes(ws []*workflow.Workflow, keys *signature.Keys, before *routes) *routes {
 	r := &routes{owners: map[address]string{}, taken: map[ownerKey]string{}}
 	ws = slices.Clone(ws)
 	slices.SortFunc(ws, func(a, b *workflow.Workflow) int {
@@ -89,21 +104,21 @@ func newRoutes(ws []*workflow.Workflow, before *routes) *routes {
 	for _, w := range ws {
 		for _, t := range w.Triggers {
 			if t.Kind == engine.TriggerWebhook {
-				r.add(w, t, held)
+				r.add(w, t, keys, held)
 			}
 		}
 	}
 	return r
 }
 
-func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger, held map[address]string) {
+func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger, keys *signature.Keys, held map[address]string) {
 	h := &hook{workflow: w, trigger: t, webhook: t.Webhook, limit: defaultBody}
 	if w.BodyLimit > 0 {
 		h.limit = min(w.BodyLimit, maxBody)
 	}
 	if v := t.Webhook.Verify; v != nil {
 		var err error
-		if h.verifier, err = newVerifier(v); err != nil {
+		if h.verifier, err = signature.New(v.Verify, keys); err != nil {
 			h.verifier, h.unverifiable = nil, err.Error()
 		}
 	}
@@ -201,6 +216,16 @@ func (s *segment) find(parts []string, params *[]string) *segment {
 			return end
 		}
 		*params = (*params)[:n]
+	}
+	return nil
+}
+
+// answering is a hook whose provider looks at the address in ways of its own, whatever methods the hook takes.
+func (s *segment) answering() *hook {
+	for _, method := range slices.Sorted(maps.Keys(s.hooks)) {
+		if h := s.hooks[method]; h.verifier != nil && h.verifier.Answers() {
+			return h
+		}
 	}
 	return nil
 }

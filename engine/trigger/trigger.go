@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/signature"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
@@ -48,9 +49,10 @@ type Set struct {
 	Options
 	routes    atomic.Pointer[routes]
 	draining  atomic.Bool
-	memory    budget       // what the bodies under way may cost
-	recording atomic.Int64 // refused calls that are being stored
-	began     time.Time    // when Run began
+	memory    budget          // what the bodies under way may cost
+	recording atomic.Int64    // refused calls that are being stored
+	keys      *signature.Keys // of senders that sign with a private one
+	began     time.Time       // when Run began
 
 	mu      sync.Mutex
 	current map[string]*workflow.Workflow
@@ -62,8 +64,8 @@ func New(o Options) *Set {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{Options: o, changed: make(chan struct{}, 1), memory: budget{limit: memoryBudget}}
-	s.routes.Store(newRoutes(nil, nil))
+	s := &Set{Options: o, changed: make(chan struct{}, 1), memory: budget{limit: memoryBudget}, keys: signature.NewKeys(o.Engine.HTTP, nil)}
+	s.routes.Store(newRoutes(nil, s.keys, nil))
 	return s
 }
 
@@ -76,7 +78,7 @@ func (s *Set) Apply(ws []*workflow.Workflow) {
 	}
 	s.mu.Lock()
 	s.current = current
-	s.routes.Store(newRoutes(ws, s.routes.Load()))
+	s.routes.Store(newRoutes(ws, s.keys, s.routes.Load()))
 	s.mu.Unlock()
 	select {
 	case s.changed <- struct{}{}:

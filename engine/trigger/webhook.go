@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/signature"
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
@@ -51,6 +50,11 @@ type call struct {
 	raw    []byte
 	params map[string]any
 	held   int64 // of the memory budget
+
+	allow   func() string     // the methods of the hook
+	probed  bool              // the method is none of the hook's: only what its provider asks on its own is answered
+	request signature.Request // as it was verified
+	body    any               // decoded
 }
 
 // ServeHTTP serves everything below /hooks/. An event is durable before it is answered.
@@ -66,17 +70,18 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := m.end.hooks[r.Method]
+	probed := false
 	if h == nil {
-		allow := m.end.allow()
-		first, _, _ := strings.Cut(allow, ",")
-		c := &call{set: s, hook: m.end.hooks[first], r: r, at: time.Now()}
-		c.refuse(w, &refusal{
-			status: http.StatusMethodNotAllowed, allow: allow,
-			detail: "the method " + r.Method + " is not one of: " + allow, hangUp: r.ContentLength != 0,
-		})
+		h = m.end.answering()
+		probed = h != nil
+	}
+	if h == nil {
+		first, _, _ := strings.Cut(m.end.allow(), ",")
+		c := &call{set: s, hook: m.end.hooks[first], r: r, at: time.Now(), allow: m.end.allow}
+		c.refuse(w, c.wrongMethod())
 		return
 	}
-	c := &call{set: s, hook: h, r: r, at: time.Now(), params: make(map[string]any, len(m.params))}
+	c := &call{set: s, hook: h, r: r, at: time.Now(), probed: probed, allow: m.end.allow, params: make(map[string]any, len(m.params))}
 	defer c.hold(0)
 	for i, name := range h.params {
 		c.params[name] = m.params[i]
@@ -94,13 +99,22 @@ func (c *call) serve(w http.ResponseWriter) *refusal {
 	if no := c.read(w); no != nil {
 		return no
 	}
-	request, no := c.verify()
-	if no != nil {
+	if done, no := c.verify(w); done || no != nil {
 		return no
 	}
 	body, no := decodeBody(c.r.Header, c.raw)
 	if no != nil {
 		return no
+	}
+	c.body = body.body
+	if c.hook.verifier != nil {
+		if a := c.hook.verifier.Handshake(c.request, c.body); a != nil {
+			writeAnswer(w, a)
+			return nil
+		}
+	}
+	if c.probed {
+		return c.wrongMethod()
 	}
 	c.hold(int64(len(c.raw)) * heldCost)
 	ev, no := c.event(body)
@@ -110,7 +124,7 @@ func (c *call) serve(w http.ResponseWriter) *refusal {
 	if !c.hook.workflow.Enabled {
 		return c.keep(w, ev)
 	}
-	c.setKey(ev, request)
+	c.setKey(ev)
 	return c.accept(w, ev)
 }
 
@@ -213,38 +227,57 @@ func (c *call) unreadable(err error) *refusal {
 	return &refusal{status: http.StatusBadRequest, detail: "the body ended early", hangUp: true}
 }
 
-// verify decides over the raw bytes whether the call is genuine. What is answered does not tell why it is not.
-func (c *call) verify() (signature.Request, *refusal) {
+// wrongMethod refuses a call with a method that the hook does not take.
+func (c *call) wrongMethod() *refusal {
+	allow := c.allow()
+	return &refusal{
+		status: http.StatusMethodNotAllowed, allow: allow,
+		detail: "the method " + c.r.Method + " is not one of: " + allow, hangUp: c.r.ContentLength != 0 && c.raw == nil,
+	}
+}
+
+// verify decides over the raw bytes whether the call is genuine. What is answered does not tell why it is not. done:
+// the provider only looked at the address, and has its answer.
+func (c *call) verify(w http.ResponseWriter) (done bool, _ *refusal) {
 	if c.hook.webhook.Verify == nil {
-		return signature.Request{}, nil
+		return false, nil
 	}
 	no := &refusal{status: http.StatusUnauthorized, detail: "the call could not be verified"}
 	if c.hook.verifier == nil {
 		no.reason = c.hook.unverifiable
-		return signature.Request{}, no
+		return false, no
 	}
 	no.challenge = c.hook.verifier.Challenge()
 	secrets, err := c.set.secrets(c.hook.webhook.Verify)
-	if err != nil {
+	if err != nil && !c.hook.verifier.Open() {
 		no.reason = err.Error()
-		return signature.Request{}, no
+		return false, no
 	}
 	target := c.r.RequestURI
 	if !strings.HasPrefix(target, "/") {
 		target = c.r.URL.RequestURI()
 	}
-	request := signature.Request{
+	c.request = signature.Request{
 		Method: c.r.Method,
 		URL:    strings.TrimSuffix(c.set.PublicURL, "/") + target,
 		Header: c.r.Header,
 		Body:   c.raw,
+		Peer:   c.r.RemoteAddr,
 		Now:    c.at,
 	}
-	if err := c.hook.verifier.Verify(request, secrets); err != nil {
-		no.reason = err.Error()
-		return signature.Request{}, no
+	a, err := c.hook.verifier.Probe(c.request, secrets)
+	if err == nil && a == nil {
+		err = c.hook.verifier.Verify(c.r.Context(), c.request, secrets)
 	}
-	return request, nil
+	if err != nil {
+		no.reason = err.Error()
+		return false, no
+	}
+	if a != nil {
+		writeAnswer(w, a)
+		return true, nil
+	}
+	return false, nil
 }
 
 // secrets finds what the sender and we share. It never falls back to none.
@@ -291,8 +324,8 @@ func (s *Set) unreachable(w *workflow.Workflow, t *workflow.Trigger) error {
 	if v == nil {
 		return nil
 	}
-	verifier, err := newVerifier(v)
-	if err != nil {
+	verifier, err := signature.New(v.Verify, s.keys)
+	if err != nil || verifier.Open() {
 		return err
 	}
 	secrets, err := s.secrets(v)
@@ -303,14 +336,6 @@ func (s *Set) unreachable(w *workflow.Workflow, t *workflow.Trigger) error {
 		return fmt.Errorf("connection %s: %w", v.Connection, err)
 	}
 	return nil
-}
-
-func newVerifier(v *workflow.Verify) (*signature.Verifier, error) {
-	return signature.New(connectors.Verify{
-		Scheme: v.Scheme, Header: v.Header, Algorithm: v.Algorithm, Encoding: v.Encoding, Prefix: v.Prefix,
-		Separator: v.Separator, Signed: v.Signed, TimestampHeader: v.TimestampHeader, TimestampUnit: v.TimestampUnit,
-		IDHeader: v.IDHeader, Tolerance: v.Tolerance, ReplayGuard: v.ReplayGuard,
-	})
 }
 
 // event makes the event of the call.
@@ -333,7 +358,7 @@ func (c *call) event(body content) (*engine.Event, *refusal) {
 		Trigger:  c.hook.trigger.ID,
 		Kind:     engine.TriggerWebhook,
 		At:       c.at,
-		Window:   c.hook.webhook.Window,
+		Window:   c.hook.window(),
 		Fields:   fields,
 		Raw:      c.raw,
 		Delivery: c.delivery(engine.DeliveryAccepted, http.StatusAccepted),
@@ -350,13 +375,8 @@ func (c *call) event(body content) (*engine.Event, *refusal) {
 // headers is what expressions see: names in lower case, and neither cookies nor the secret that verified the call.
 func (c *call) headers() map[string]any {
 	secret := ""
-	if v := c.hook.webhook.Verify; v != nil {
-		switch v.Scheme {
-		case "basic", "bearer":
-			secret = "Authorization"
-		case "header":
-			secret = http.CanonicalHeaderKey(v.Header)
-		}
+	if c.hook.verifier != nil {
+		secret = http.CanonicalHeaderKey(c.hook.verifier.SecretHeader())
 	}
 	headers := make(map[string]any, len(c.r.Header)+1)
 	headers["host"] = c.r.Host
@@ -394,16 +414,19 @@ func flatten(query url.Values) map[string]any {
 // and also where a caller closes its side of the connection before it reads, which looks the same.
 func (c *call) context() context.Context { return context.WithoutCancel(c.r.Context()) }
 
-// setKey computes the dedupe key. An expression that fails gives none: a second run is the lesser harm than a lost
-// event, and the delivery says so.
-func (c *call) setKey(ev *engine.Event, request signature.Request) {
+// setKey computes the dedupe key: the workflow's own, else the id that the provider gives. An expression that fails
+// gives none: a second run is the lesser harm than a lost event, and the delivery says so.
+func (c *call) setKey(ev *engine.Event) {
 	h := c.hook
 	if h.verifier != nil {
-		if ev.Key = h.verifier.ReplayKey(request); ev.Key != "" {
+		if ev.Key = h.verifier.ReplayKey(c.request); ev.Key != "" {
 			return
 		}
 	}
 	if h.webhook.Dedupe == nil {
+		if h.verifier != nil {
+			ev.Key = bounded(h.verifier.DeliveryID(c.request, c.body))
+		}
 		return
 	}
 	root, err := ev.Root(h.workflow.UsesRaw)
@@ -428,7 +451,7 @@ func (c *call) keep(w http.ResponseWriter, ev *engine.Event) *refusal {
 	if err := c.set.Engine.Keep(ctx, *ev, *d); err != nil {
 		return c.failed(ev, err)
 	}
-	writeJSON(w, http.StatusAccepted, []byte(`{"kept":true}`))
+	c.writeAccepted(w, []byte(`{"kept":true}`))
 	return nil
 }
 
@@ -441,7 +464,7 @@ func (c *call) accept(w http.ResponseWriter, ev *engine.Event) *refusal {
 		if err != nil {
 			return c.failed(ev, err)
 		}
-		writeAccepted(w, id, duplicate)
+		c.writeAccepted(w, acceptedText(id, duplicate))
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), waitTimeout)
@@ -455,9 +478,28 @@ func (c *call) accept(w http.ResponseWriter, ev *engine.Event) *refusal {
 	case reply.Done:
 		writeFinished(w, &reply)
 	default:
-		writeAccepted(w, reply.ID, reply.Duplicate)
+		c.writeAccepted(w, acceptedText(reply.ID, reply.Duplicate))
 	}
 	return nil
+}
+
+// writeAccepted answers a call whose event is durable: 202 with the text, or what its provider wants to hear.
+func (c *call) writeAccepted(w http.ResponseWriter, text []byte) {
+	if c.hook.verifier != nil {
+		if a := c.hook.verifier.Accepted(c.request, c.body, text); a != nil {
+			writeAnswer(w, a)
+			return
+		}
+	}
+	writeJSON(w, http.StatusAccepted, text)
+}
+
+// bounded is a key of at most maxRunKey bytes, readable where it is short.
+func bounded(key string) string {
+	if len(key) > maxRunKey {
+		return digest(key).String()
+	}
+	return key
 }
 
 // failed turns an error of the engine into an answer.

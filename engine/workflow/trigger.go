@@ -134,14 +134,11 @@ func (r *reader) beside(o *object, kind string) {
 	}
 }
 
-// defaultWindow is how long a dedupe key is held where the webhook does not say.
-const defaultWindow = 24 * time.Hour
-
 // webhookMethods are the methods that a webhook may take.
 var webhookMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 func (r *reader) webhook(n *yaml.Node) *Webhook {
-	hook := &Webhook{Path: r.w.ID, Methods: []string{"POST"}, Window: defaultWindow, PathAt: place(n), respondAt: place(n)}
+	hook := &Webhook{Path: r.w.ID, Methods: []string{"POST"}, PathAt: place(n), respondAt: place(n)}
 	if isNull(n) {
 		return hook
 	}
@@ -162,8 +159,8 @@ func (r *reader) webhook(n *yaml.Node) *Webhook {
 		hook.Verify = r.verify(verify)
 	}
 	hook.Dedupe = r.program(o.value("dedupe"), "dedupe", scope{Scope: inTrigger, kind: "webhook"})
-	hook.Window = o.duration("window", defaultWindow)
-	if o.vals["window"] != nil && o.vals["dedupe"] == nil {
+	hook.Window = o.duration("window", 0)
+	if o.vals["window"] != nil && o.vals["dedupe"] == nil && !hook.Verify.givesKey() {
 		r.warnf(place(o.key("window")), "add dedupe", "window has no effect: the webhook has no dedupe key")
 	}
 	hook.Respond = o.word("respond", "", "accepted", "step", "finished")

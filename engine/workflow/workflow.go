@@ -5,6 +5,7 @@ package workflow
 import (
 	"time"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine/expression"
 )
 
@@ -73,7 +74,7 @@ type Webhook struct {
 	Methods  []string // default POST
 	Verify   *Verify  // nil: anyone may call
 	Dedupe   *expression.Program
-	Window   time.Duration // how long a dedupe key is held; default 24h
+	Window   time.Duration // how long a dedupe key is held; 0: as long as the sender may repeat it, else 24h
 	Respond  string        // accepted, step, finished
 	PathAt   Position
 	VerifyAt Position
@@ -83,19 +84,8 @@ type Webhook struct {
 
 // Verify says how a webhook knows its caller. The secret is the connection's.
 type Verify struct {
-	Scheme          string // hmac, basic, bearer, header
-	Connection      string
-	Header          string // hmac, header: where the signature or the secret stands
-	Algorithm       string // sha1, sha256 (default), sha384, sha512
-	Encoding        string // hex (default), base64, base64url
-	Prefix          string // before the signature, such as "sha256="
-	Separator       string // between several signatures in one header; empty: there is one
-	Signed          string // what is signed: {body} (default), {timestamp}, {id}, {url}, {method} and literal text
-	TimestampHeader string
-	TimestampUnit   string        // s (default), ms, rfc3339
-	IDHeader        string        // where {id} stands
-	Tolerance       time.Duration // both ways; default 5m where a timestamp is signed
-	ReplayGuard     bool          // also refuse the same signature and body twice
+	connectors.Verify
+	Connection string // empty: the scheme has no secret
 
 	connectionAt Position
 }

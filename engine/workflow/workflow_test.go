@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bellhop-dev/bellhop/engine/expression"
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -39,7 +40,7 @@ func TestDefaults(t *testing.T) {
 	want := map[string]any{
 		"id": "sales/big-orders", "name": "Big orders", "enabled": true, "keep": "all", "days": 0, "body": int64(0),
 		"timeout": time.Duration(0), "trigger": "webhook", "kind": "webhook", "path": "sales/big-orders",
-		"methods": []string{"POST"}, "window": 24 * time.Hour, "respond": "accepted",
+		"methods": []string{"POST"}, "window": time.Duration(0), "respond": "accepted",
 		"verify": true, "step": "filter_1", "named": false,
 		"on_error": "stop", "retry": true, "lane": true, "raw": false,
 		"version": "c44c4995639f74d9",
@@ -74,14 +75,10 @@ func TestVerifyDefaults(t *testing.T) {
 	hook := "triggers: [{webhook: {verify: {scheme: hmac, connection: a, header: X-S"
 	tail := "}}}]\nsteps: [{filter: true}]"
 	got := *parse(t, hook+tail).Triggers[0].Webhook.Verify
-	want := workflow.Verify{Scheme: "hmac", Connection: "a", Header: "X-S", Algorithm: "sha256", Encoding: "hex", Signed: "{body}", TimestampUnit: "s"}
+	want := workflow.Verify{Verify: connectors.Verify{Scheme: "hmac", Header: "X-S"}, Connection: "a"}
 	ignore := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".connectionAt" }, cmp.Ignore())
 	if d := cmp.Diff(want, got, ignore); d != "" {
 		t.Error(d)
-	}
-	timed := parse(t, hook+`, signed: "{timestamp}{body}", timestamp_header: T`+tail).Triggers[0].Webhook.Verify
-	if timed.Tolerance != 5*time.Minute {
-		t.Errorf("tolerance is %s", timed.Tolerance)
 	}
 }
 
