@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	clientTimeout = 30 * time.Second // of one call
-	maxAnswer     = 64 << 20         // bytes
+	clientTimeout = time.Minute // of one call, as long as the server takes for the longest
+	maxAnswer     = 64 << 20    // bytes
 )
 
 // client talks to the API of a running server.

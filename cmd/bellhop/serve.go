@@ -159,6 +159,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		return err
 	}
 	l.Announce(srv)
+	triggers.Polled(srv.PollDone)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return cannotStart("listen on %s: %w\n  Another program may use it: stop that, or choose another address with --listen", s.Listen, reason(err))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/trigger"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -22,6 +23,7 @@ const (
 	eventChanged  = "workflow.changed"
 	eventProblem  = "workflow.problem"
 	eventDelivery = "delivery.received"
+	eventPoll     = "poll.done"
 	eventReset    = "reset"
 )
 
@@ -39,6 +41,7 @@ type notice struct {
 	attempt  int
 	took     time.Duration
 	problems workflow.Problems
+	poll     *trigger.PollRecord
 }
 
 // notices that are kept for readers who come back with Last-Event-ID
@@ -186,11 +189,16 @@ func (n *notice) data() any {
 		return map[string]any{"workflow": n.workflow, "problems": n.problems}
 	case eventDelivery:
 		return map[string]any{"delivery": n.id.String(), "workflow": n.workflow, "outcome": n.status}
+	case eventPoll:
+		return map[string]any{
+			"workflow": n.workflow, "trigger": n.step, "fetched": n.poll.Fetched, "new": n.poll.New, "started": n.poll.Started, "error": n.text,
+		}
 	}
 	return map[string]any{}
 }
 
-// topics is what a reader wants: runs, run:<id>, workflows, deliveries, deliveries:<workflow>. None means all.
+// topics is what a reader wants: runs, run:<id>, workflows, deliveries, deliveries:<workflow>, polls, polls:<workflow>.
+// None means all.
 type topics map[string]bool
 
 func parseTopics(list string) (topics, *failure) {
@@ -202,9 +210,9 @@ func parseTopics(list string) (topics, *failure) {
 		case name == "":
 			continue
 		case len(t) == maxTopics, len(name) > 600,
-			sub && of == "", sub && kind != "run" && kind != "deliveries",
-			!sub && kind != "runs" && kind != "workflows" && kind != "deliveries":
-			return nil, fail(422, "topic "+clip(name)+" is not known", "topics are runs, run:<id>, workflows, deliveries and deliveries:<workflow>, at most "+strconv.Itoa(maxTopics))
+			sub && of == "", sub && kind != "run" && kind != "deliveries" && kind != "polls",
+			!sub && kind != "runs" && kind != "workflows" && kind != "deliveries" && kind != "polls":
+			return nil, fail(422, "topic "+clip(name)+" is not known", "topics are runs, run:<id>, workflows, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
 		}
 		t[name] = true
 	}
@@ -234,6 +242,8 @@ func (t topics) want(n *notice) bool {
 		return t["workflows"]
 	case eventDelivery:
 		return t["deliveries"] || t["deliveries:"+n.workflow]
+	case eventPoll:
+		return t["polls"] || t["polls:"+n.workflow]
 	}
 	return true
 }

@@ -22,9 +22,11 @@ func joinID(r *http.Request) *http.Request {
 	segments := strings.Split(rest, "/")
 	n := len(segments)
 	switch {
+	case n >= 4 && segments[n-3] == "triggers" && (segments[n-1] == "keys" || segments[n-1] == "poll" || segments[n-1] == "rewind"):
+		n -= 3
 	case n >= 3 && (segments[n-2] == "versions" || segments[n-2] == "triggers"):
 		n -= 2
-	case n >= 2 && (segments[n-1] == "text" || segments[n-1] == "enabled" || segments[n-1] == "runs"):
+	case n >= 2 && (segments[n-1] == "text" || segments[n-1] == "enabled" || segments[n-1] == "runs" || segments[n-1] == "replay"):
 		n--
 	}
 	if n < 2 {

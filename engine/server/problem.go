@@ -126,7 +126,7 @@ func (s *Server) explain(ctx context.Context, operation string, err error) error
 	case errors.Is(err, engine.ErrClosed):
 		return fail(http.StatusServiceUnavailable, "the server is stopping", "repeat the call").with("Retry-After", "2")
 	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return fail(http.StatusServiceUnavailable, "the answer took longer than "+callTimeout.String()+": the outcome is unknown",
+		return fail(http.StatusServiceUnavailable, "the answer took too long: the outcome is unknown",
 			"look whether it happened, then repeat the call").with("Retry-After", "1")
 	case errors.Is(err, context.Canceled):
 		return fail(http.StatusServiceUnavailable, "the caller went away", "")

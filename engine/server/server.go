@@ -18,8 +18,6 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/folder"
-	"github.com/bellhop-dev/bellhop/engine/trigger"
-	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 // Options is what a Server is made of. Engine, Connectors, Folder, Files, Reload, Triggers and Hooks are required.
@@ -48,14 +46,6 @@ type Folder interface {
 	// Write stores the text of a workflow file if its version is still ifVersion (empty: there is no file yet),
 	// and returns the new version; else folder.ErrChanged.
 	Write(id string, text []byte, ifVersion string) (version string, err error)
-}
-
-// Triggers is the part of the triggers that the API shows.
-type Triggers interface {
-	// Blocked says why the workflow cannot be enabled, such as a missing secret; empty: it can.
-	Blocked(w *workflow.Workflow) string
-	// State shows one trigger of a current workflow.
-	State(ctx context.Context, workflow, trigger string) (trigger.State, error)
 }
 
 // Connection is a connection as the API shows it, without its secrets.
@@ -123,6 +113,7 @@ func New(o Options) (*Server, error) {
 
 	s.api = humagin.New(r, apiConfig(o.Version))
 	s.workflowRoutes()
+	s.triggerRoutes()
 	s.runRoutes()
 	s.deliveryRoutes()
 	s.connectorRoutes()
@@ -179,13 +170,18 @@ func (s *Server) noRoute() gin.HandlerFunc {
 
 // handle registers an API route whose errors pass through [Server.explain] and whose time is bounded.
 func handle[In, Out any](s *Server, op huma.Operation, do func(context.Context, *In) (*Out, error)) {
+	handleWithin(s, callTimeout, op, do)
+}
+
+// handleWithin is handle for a call that may take longer than others.
+func handleWithin[In, Out any](s *Server, timeout time.Duration, op huma.Operation, do func(context.Context, *In) (*Out, error)) {
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = maxJSON
 	}
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
 	op.RejectUnknownQueryParameters = true
 	huma.Register(s.api, op, func(ctx context.Context, in *In) (*Out, error) {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		out, err := do(ctx, in)
 		if err != nil {

@@ -17,7 +17,6 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/folder"
-	"github.com/bellhop-dev/bellhop/engine/trigger"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -67,10 +66,6 @@ func (s *Server) workflowRoutes() {
 		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusNotFound, http.StatusTooManyRequests},
 		Description: "The run is on disk when this answers. Expressions see `body` as trigger.body; trigger.kind is manual.",
 	}, s.startRun)
-	handle(s, huma.Operation{
-		OperationID: "read-trigger", Method: http.MethodGet, Path: "/api/v1/workflows/{id}/triggers/{trigger}", Tags: tags, Summary: "The state of one trigger",
-		Errors: []int{http.StatusNotFound},
-	}, s.readTrigger)
 	s.textRoutes(tags)
 }
 
@@ -301,23 +296,4 @@ func plain(src json.RawMessage) (any, error) {
 		return nil, fail(http.StatusBadRequest, "the data cannot be read: "+err.Error(), "")
 	}
 	return v, nil
-}
-
-func (s *Server) readTrigger(ctx context.Context, in *struct {
-	WorkflowID
-	Trigger string `path:"trigger" maxLength:"200"`
-},
-) (*body[trigger.State], error) {
-	w := s.Engine.Workflow(in.ID)
-	if w == nil {
-		return nil, noWorkflow(in.ID)
-	}
-	if w.Trigger(in.Trigger) == nil {
-		return nil, fail(http.StatusNotFound, in.ID+" has no trigger "+clip(in.Trigger), "GET /api/v1/workflows/"+in.ID+" lists them")
-	}
-	state, err := s.Triggers.State(ctx, in.ID, in.Trigger)
-	if err != nil {
-		return nil, fmt.Errorf("trigger %s of %s: %w", in.Trigger, in.ID, err)
-	}
-	return &body[trigger.State]{state}, nil
 }

@@ -208,6 +208,42 @@ func (c *clock) last(tick, until time.Time) time.Time {
 	}
 }
 
+// note says in a sentence what the first change of clocks up to until does to the times of a cron expression; empty:
+// there is none. It is the rule of cronSpec.next in words.
+func (c *clock) note(from, until time.Time) string {
+	if c.cron == nil {
+		return "" // by elapsed time
+	}
+	_, change := from.In(c.zone).ZoneBounds()
+	if change.IsZero() || change.After(until) {
+		return ""
+	}
+	before, after := change.Add(-1).In(c.zone), change.In(c.zone)
+	_, old := before.Zone()
+	_, now := after.Zone()
+	if old == now { // another name of the same offset
+		return c.note(change, until)
+	}
+	// The wall clock shows low to high never, or twice.
+	low := time.Date(after.Year(), after.Month(), after.Day(), after.Hour(), after.Minute(), after.Second(), 0, time.UTC)
+	high := low.Add(time.Duration(old-now) * time.Second)
+	forward := now > old
+	if forward {
+		low, high = high, low
+	}
+	hit := c.cron.nextWall(low)
+	const clockTime = "15:04"
+	what, then := "back", "comes twice and runs the first time"
+	if forward {
+		what, then = "forward", "does not exist that day and runs at "+high.Format(clockTime)
+	}
+	note := fmt.Sprintf("On %s the clocks in %s go %s by %d min", after.Format("2 January 2006"), c.zone, what, max(now-old, old-now)/60)
+	if hit.IsZero() || !hit.Before(high) {
+		return note + ": the times stay the same on the clock, their offset changes."
+	}
+	return fmt.Sprintf("%s: %s %s.", note, hit.Format(clockTime), then)
+}
+
 // Next returns the next n times (at most 1,000) of a schedule after t, in its zone.
 func Next(s *workflow.Schedule, t time.Time, n int) ([]time.Time, error) {
 	c, err := newClock(s)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ const (
 	pollTimeout  = 2 * time.Minute
 	maxBackoff   = time.Hour
 	maxAskedWait = 24 * time.Hour // of a Retry-After
+	maxPages     = 50             // of one poll
 	pollBatch    = 200            // runs accepted in one write
 	// firstPollSpread is the longest wait before the first poll, so that many of them do not begin at once.
 	firstPollSpread = time.Second
@@ -35,22 +35,27 @@ type poll struct {
 	trigger  *workflow.Trigger
 	poll     *workflow.Poll
 	clock    *clock
+	set      *Set
 	engine   *engine.Engine
 	store    engine.Store
 	action   *connectors.Action
+	cursor   *cursor
 	log      *slog.Logger
 }
 
 // pollState is where a poll stands, as the store keeps it beside the keys that it has seen.
 type pollState struct {
-	Spec      string    `json:"spec"`               // what is asked for; another question begins anew
-	Baselined bool      `json:"baselined"`          // one answer was read
-	Last      time.Time `json:"last,omitzero"`      // when the last poll began
-	Next      time.Time `json:"next,omitzero"`      // when the next one is due
-	Error     string    `json:"error,omitempty"`    // why the last poll failed
-	Failures  int       `json:"failures,omitempty"` // polls that failed in a row
-	Seen      int       `json:"seen"`               // keys remembered
-	Started   int       `json:"started"`            // runs started in all
+	Spec      string       `json:"spec"`               // what is asked for; another question begins anew
+	Baselined bool         `json:"baselined"`          // one answer was read
+	Last      time.Time    `json:"last,omitzero"`      // when the last poll began
+	Next      time.Time    `json:"next,omitzero"`      // when the next one is due
+	Error     string       `json:"error,omitempty"`    // why the last poll failed
+	Warning   string       `json:"warning,omitempty"`  // what the last poll had to leave out
+	Failures  int          `json:"failures,omitempty"` // polls that failed in a row
+	Seen      int          `json:"seen"`               // keys remembered
+	Started   int          `json:"started"`            // runs started in all
+	Rewound   int          `json:"rewound,omitempty"`  // how often keys were forgotten on purpose; part of the keys of runs
+	Polls     []PollRecord `json:"polls,omitempty"`    // the last ones, newest first
 
 	// What the last answer said about itself, and to which input.
 	Input        string `json:"input,omitempty"`
@@ -58,7 +63,35 @@ type pollState struct {
 	LastModified string `json:"last_modified,omitempty"`
 }
 
+// keptPolls is how many polls the state remembers.
+const keptPolls = 20
+
+// PollRecord is what came of one poll.
+type PollRecord struct {
+	At        time.Time `json:"at"`
+	MS        float64   `json:"ms"`
+	Asked     bool      `json:"asked,omitempty" doc:"A person asked for it."`
+	Pages     int       `json:"pages,omitempty" doc:"Calls that were answered; absent: none was."`
+	Unchanged bool      `json:"unchanged,omitempty" doc:"The other side answered 304: nothing has changed."`
+	Baseline  bool      `json:"baseline,omitempty" doc:"What it found was remembered, and nothing started."`
+	Fetched   int       `json:"fetched" doc:"Items in the answer."`
+	New       int       `json:"new" doc:"Items that were new, or had another version."`
+	Broken    int       `json:"broken,omitempty" doc:"Items that were left out, because they have no key."`
+	Started   int       `json:"started" doc:"Runs."`
+	Warning   string    `json:"warning,omitempty"`
+	Error     string    `json:"error,omitempty"`
+}
+
 func newPoll(s *Set, w *workflow.Workflow, t *workflow.Trigger) (Trigger, error) {
+	p, err := s.poll(w, t)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// poll makes the poll of a trigger, over the cursor that all of its versions share.
+func (s *Set) poll(w *workflow.Workflow, t *workflow.Trigger) (*poll, error) {
 	clock, err := newClock(&t.Poll.Schedule)
 	if err != nil {
 		return nil, err
@@ -68,8 +101,8 @@ func newPoll(s *Set, w *workflow.Workflow, t *workflow.Trigger) (Trigger, error)
 		return nil, fmt.Errorf("there is no action %s.%s", t.Poll.Use.Connector, t.Poll.Use.Action)
 	}
 	return &poll{
-		workflow: w, trigger: t, poll: t.Poll, clock: clock, engine: s.Engine, store: s.Store,
-		action: c.Action(t.Poll.Use.Action), log: s.Log.With("workflow", w.ID, "trigger", t.ID),
+		workflow: w, trigger: t, poll: t.Poll, clock: clock, set: s, engine: s.Engine, store: s.Store,
+		action: c.Action(t.Poll.Use.Action), cursor: s.cursor(ownerKey{w.ID, t.ID}), log: s.Log.With("workflow", w.ID, "trigger", t.ID),
 	}, nil
 }
 
@@ -78,75 +111,137 @@ func pollKey(workflow, trigger string) string { return "poll/" + workflow + ":" 
 // Run polls until ctx is done. A poll that is new, or asks something else than before, begins soon and follows
 // `first`; one that ran before goes on when it was due.
 func (p *poll) Run(ctx context.Context, emit Emit) error {
-	state, seen, err := p.load(ctx, emit)
-	if err != nil {
+	c := p.cursor
+	if err := c.hold(ctx); err != nil {
 		return err
 	}
-	for {
-		if err := sleepUntil(ctx, state.Next); err != nil {
-			return err
+	err := p.load(ctx, emit)
+	due := c.state.Next
+	c.release()
+	for err == nil {
+		var asked chan<- PollRecord
+		if asked, err = c.wait(ctx, due); err != nil {
+			break
 		}
-		begun := wallNow()
-		next, err := p.once(ctx, emit, state, seen)
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err = c.hold(ctx); err != nil {
+			break
 		}
-		next.Last = begun
+		var r PollRecord
+		r, err = p.turn(ctx, emit, asked != nil)
+		due = c.state.Next
+		c.release()
 		if err == nil {
-			next.Failures, next.Error, next.Next = 0, "", p.after(begun)
-		} else {
-			next.Failures++
-			next.Error = string(p.engine.Redact([]byte(err.Error())))
-			next.Next = p.afterFailure(next.Failures, err)
-			p.log.WarnContext(ctx, "the poll failed", "err", next.Error, "next", next.Next)
+			p.set.polled(p.workflow.ID, p.trigger.ID, r)
 		}
-		next.Seen = seen.len()
-		state = next
-		_, err = emit(ctx, nil, []engine.Put{statePut(pollKey(p.workflow.ID, p.trigger.ID), state)})
-		if err != nil && ctx.Err() == nil {
+		if asked != nil && err == nil {
+			asked <- r
+		}
+	}
+	return err
+}
+
+// turn makes one poll and stores where the poll stands then. The cursor is held. It fails when
+// ctx is done, or the store cannot be read.
+func (p *poll) turn(ctx context.Context, emit Emit, asked bool) (PollRecord, error) {
+	if !p.cursor.loaded { // a person's change was cut off
+		if err := p.load(ctx, emit); err != nil {
+			return PollRecord{}, err
+		}
+	}
+	state, seen := p.cursor.state, p.cursor.seen
+	begun := wallNow()
+	r := PollRecord{At: begun, Asked: asked}
+	next, marks, err := p.once(ctx, emit, state, seen, &r)
+	if ctx.Err() != nil {
+		return r, ctx.Err()
+	}
+	next.Last = begun
+	if err == nil {
+		next.Failures, next.Error, next.Next = 0, "", p.after(begun)
+		next.Warning = p.redact(r.Warning)
+		r.Warning = next.Warning
+	} else {
+		next.Failures++
+		next.Error = p.redact(err.Error())
+		next.Next = p.afterFailure(next.Failures, err)
+		r.Error = next.Error
+		p.log.WarnContext(ctx, "the poll failed", "err", next.Error, "next", next.Next)
+	}
+	r.MS = float64(wallNow().Sub(begun).Microseconds()) / 1000
+	next.Seen = seen.len()
+	next.Polls = append([]PollRecord{r}, next.Polls[:min(len(next.Polls), keptPolls-1)]...)
+	p.cursor.state = next
+	// Which run an item started is known after the write that starts it. It is only shown to people.
+	puts := append(seen.puts(marks), statePut(p.cursor.key, next))
+	for some := range slices.Chunk(puts, seenPage) {
+		if _, err := emit(ctx, nil, some); err != nil && ctx.Err() == nil {
 			p.log.ErrorContext(ctx, "where the poll stands could not be stored", "err", err)
 		}
 	}
+	return r, ctx.Err()
 }
 
-// once makes one poll and starts the runs for what it found. It returns the state that follows: the old one, if it
-// failed.
-func (p *poll) once(ctx context.Context, emit Emit, state pollState, seen *seenSet) (pollState, error) {
-	next, found, err := p.look(ctx, state, seen)
+func (p *poll) redact(text string) string { return string(p.engine.Redact([]byte(text))) }
+
+// once makes one poll and starts the runs for what it found. It returns the state that follows, the old one if it
+// failed, and the marks of what started a run.
+func (p *poll) once(ctx context.Context, emit Emit, state pollState, seen *seenSet, r *PollRecord) (pollState, []mark, error) {
+	next, found, err := p.look(ctx, state, seen, true)
 	if err != nil {
-		return state, err
+		return state, nil, err
 	}
-	next.Started, err = p.start(ctx, emit, next, seen, found)
+	found.record(r)
+	marks, err := p.start(ctx, emit, &next, seen, found)
+	r.Started = next.Started - state.Started
 	if err != nil {
 		state.Started = next.Started
-		return state, err
+		return state, marks, err
 	}
-	return next, nil
+	return next, marks, nil
 }
 
-// load reads where the poll stands, or forgets what belongs to another question.
-func (p *poll) load(ctx context.Context, emit Emit) (pollState, *seenSet, error) {
-	key := pollKey(p.workflow.ID, p.trigger.ID)
-	var state pollState
-	if err := readState(ctx, p.store, key, &state); err != nil && !errors.Is(err, engine.ErrNotFound) {
-		return state, nil, fmt.Errorf("read the state of the poll: %w", err)
-	}
-	seen, err := loadSeen(ctx, p.store.KV(), key)
+// load reads where the poll stands into the cursor, which is held, and forgets what belongs to another question.
+func (p *poll) load(ctx context.Context, emit Emit) error {
+	state, seen, err := p.read(ctx)
 	if err != nil {
-		return state, nil, fmt.Errorf("read what the poll has seen: %w", err)
+		return err
 	}
-	now := wallNow()
+	if state.Spec == "" {
+		if state, seen, err = p.set.adopt(ctx, p, emit, state, seen); err != nil {
+			return err
+		}
+	}
 	if spec := p.spec(); state.Spec != spec {
 		for puts := range slices.Chunk(seen.clear(), seenPage) {
 			if _, err := emit(ctx, nil, puts); err != nil {
-				return state, nil, err
+				return err
 			}
 		}
-		state = pollState{Spec: spec}
+		state = state.anew(spec)
 	}
+	now := wallNow()
 	wentBack := p.clock.cron == nil && state.Next.Sub(now) > max(p.clock.every, maxAskedWait) // the clock did
 	if state.Next.Before(now) || wentBack {
 		state.Next = now.Add(rand.N(firstPollSpread))
+	}
+	p.cursor.loaded, p.cursor.state, p.cursor.seen = true, state, seen
+	return nil
+}
+
+// anew is the state of a poll that asks another question than before: it begins, and its history stays.
+func (s pollState) anew(spec string) pollState {
+	return pollState{Spec: spec, Started: s.Started, Rewound: s.Rewound, Polls: s.Polls}
+}
+
+// read reads what the store knows of the poll; an empty state when that is nothing.
+func (p *poll) read(ctx context.Context) (pollState, *seenSet, error) {
+	var state pollState
+	if err := readState(ctx, p.store, p.cursor.key, &state); err != nil && !errors.Is(err, engine.ErrNotFound) {
+		return state, nil, fmt.Errorf("read the state of the poll: %w", err)
+	}
+	seen, err := loadSeen(ctx, p.store.KV(), p.cursor.key)
+	if err != nil {
+		return state, nil, fmt.Errorf("read what the poll has seen: %w", err)
 	}
 	return state, seen, nil
 }
@@ -161,6 +256,9 @@ func (p *poll) spec() string {
 		if program != nil {
 			b.WriteString(program.Source())
 		}
+	}
+	if p.poll.Next != nil { // more pages are more items, which were there before
+		b.WriteString("\x00next\x00" + p.poll.Next.Source())
 	}
 	writeTree(&b, u.With)
 	return digest(b.String()).String()
@@ -227,15 +325,32 @@ func (p *poll) afterFailure(failures int, err error) time.Time {
 
 // finding is what one poll leads to.
 type finding struct {
-	items  []any         // the new ones
-	marks  []mark        // what to remember of each
-	quiet  bool          // remember, start nothing
-	latest map[hash]bool // all keys of the answer; nil: there was none
+	items     []any         // the new ones
+	marks     []mark        // what to remember of each
+	quiet     bool          // remember, start nothing
+	latest    map[hash]bool // all keys of the answer; nil: there was none
+	pages     int
+	fetched   int
+	broken    int
+	unchanged bool   // the answer was 304
+	warning   string // what was left out, in a sentence
 }
 
-// look makes one call and compares its answer with what was seen. It returns the state that holds once all that it
-// found is stored.
-func (p *poll) look(ctx context.Context, state pollState, seen *seenSet) (pollState, *finding, error) {
+func (f *finding) record(r *PollRecord) {
+	r.Pages, r.Fetched, r.New, r.Broken = f.pages, f.fetched, len(f.items), f.broken
+	r.Unchanged, r.Baseline, r.Warning = f.unchanged, f.quiet && len(f.items) > 0, f.warning
+}
+
+func (f *finding) warn(format string, args ...any) {
+	if f.warning != "" {
+		f.warning += "; "
+	}
+	f.warning += fmt.Sprintf(format, args...)
+}
+
+// look asks once and compares the answer with what was seen. It returns the state that holds once all that it found
+// is stored. Nothing is stored yet, so a look that nobody acts on has changed nothing.
+func (p *poll) look(ctx context.Context, state pollState, seen *seenSet, conditional bool) (pollState, *finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	now := time.Now()
@@ -256,26 +371,22 @@ func (p *poll) look(ctx context.Context, state pollState, seen *seenSet) (pollSt
 		input = fields
 	}
 	question := ""
-	if p.conditional(input) {
+	// The first page of a list in the order of age does not change when an item is added at its end.
+	if p.poll.Next == nil && isGET(p.poll.Use, input) {
 		question = digestValue(input).String()
-		if state.Input == question {
+		if conditional && state.Input == question {
 			input = withValidators(input, &state)
 		}
 	}
-	output, err := p.engine.Call(ctx, p.workflow, p.poll.Use, p.action, input, engine.IdempotencyKey(engine.RunID{}, call))
+	found := &finding{}
+	output, items, err := p.ask(ctx, env, call, input, found)
 	if question != "" && notModified(output, err) {
-		return state, &finding{}, nil
+		return state, &finding{pages: 1, unchanged: true}, nil
 	}
 	if err != nil {
 		return state, nil, err
 	}
-	roots["output"] = output
-	items, err := p.items(ctx, env, output)
-	if err != nil {
-		return state, nil, err
-	}
-	found, err := p.compare(ctx, env, items, seen)
-	if err != nil {
+	if err := p.compare(ctx, env, items, seen, found); err != nil {
 		return state, nil, err
 	}
 	found.quiet = !state.Baselined && p.poll.First != "emit"
@@ -285,6 +396,55 @@ func (p *poll) look(ctx context.Context, state pollState, seen *seenSet) (pollSt
 		state.ETag, state.LastModified = validators(output)
 	}
 	return state, found, nil
+}
+
+// ask calls the action until the answer names no further page, within bounds. It returns the last output and the
+// items of all pages.
+func (p *poll) ask(ctx context.Context, env *expression.Env, call string, input map[string]any, found *finding) (output any, all []any, err error) {
+	asked := map[string]bool{}
+	for {
+		key := call + "/" + strconv.Itoa(found.pages)
+		output, err = p.engine.Call(ctx, p.workflow, p.poll.Use, p.action, input, engine.IdempotencyKey(engine.RunID{}, key))
+		if err != nil {
+			if found.pages > 0 {
+				err = fmt.Errorf("page %d: %w", found.pages+1, err)
+			}
+			return output, nil, err
+		}
+		if notModified(output, nil) {
+			return output, nil, errors.New("answered 304, although the whole answer was asked for")
+		}
+		env.Roots["output"] = output
+		items, err := p.items(ctx, env, output)
+		if err != nil {
+			return output, nil, err
+		}
+		found.pages++
+		if len(all)+len(items) > maxItems && found.pages > 1 {
+			found.warn("the first %d items were read, more remain: ask for fewer", len(all))
+			return output, all, nil
+		}
+		all = append(all, items...)
+		if p.poll.Next == nil {
+			return output, all, nil
+		}
+		next, err := p.nextPage(ctx, env, input)
+		if err != nil {
+			return output, nil, fmt.Errorf("next: %w", err)
+		}
+		switch address, _ := next["url"].(string); {
+		case next == nil:
+			return output, all, nil
+		case asked[address]:
+			return output, nil, fmt.Errorf("next: page %d leads back to %s, which was read already", found.pages, address)
+		case found.pages == maxPages:
+			found.warn("the first %d pages were read, more remain: ask for larger pages or for fewer items", maxPages)
+			return output, all, nil
+		default:
+			asked[address] = true
+			input = next
+		}
+	}
 }
 
 // items takes the list out of the output of the action.
@@ -311,55 +471,70 @@ func (p *poll) items(ctx context.Context, env *expression.Env, output any) ([]an
 	return items, nil
 }
 
-// compare finds the items that were not seen, or not in this version.
-func (p *poll) compare(ctx context.Context, env *expression.Env, items []any, seen *seenSet) (*finding, error) {
-	found := &finding{latest: make(map[hash]bool, len(items))}
+// compare finds the items that were not seen, or not in this version. An item without a key is left out and
+// reported; the others go on. When no item has one, the question is wrong and the poll fails.
+func (p *poll) compare(ctx context.Context, env *expression.Env, items []any, seen *seenSet, found *finding) error {
+	found.latest = make(map[hash]bool, len(items))
+	found.fetched = len(items)
+	var first error
 	for i, item := range items {
 		env.Roots["item"] = item
-		key, err := p.itemKey(ctx, env, item)
+		m, err := p.markOf(ctx, env, item)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
-		}
-		version := hash{}
-		if p.poll.Version != nil {
-			v, err := p.poll.Version.Eval(ctx, env)
-			if err != nil {
-				return nil, fmt.Errorf("version of item %d: %w", i, err)
+			if found.broken++; first == nil {
+				first = fmt.Errorf("item %d: %w", i, err)
 			}
-			version = digestValue(v)
-		}
-		id := digest(key)
-		if found.latest[id] { // a list that shifts while it is paged repeats items
 			continue
 		}
-		found.latest[id] = true
-		if m, changed := seen.compare(id, key, version); changed {
+		if found.latest[m.id] { // a list that shifts while it is paged repeats items
+			continue
+		}
+		found.latest[m.id] = true
+		if m, changed := seen.compare(m); changed {
 			found.items = append(found.items, item)
 			found.marks = append(found.marks, m)
 		}
 	}
-	return found, nil
+	switch {
+	case found.broken > 0 && found.broken == len(items):
+		return fmt.Errorf("none of the %d items can be told from others: %w", len(items), first)
+	case found.broken > 0:
+		found.warn("%d of %d items were left out: %v", found.broken, len(items), first)
+	}
+	return nil
 }
 
-// itemKey is what tells an item from all others. Without `key` that is all of it.
-func (p *poll) itemKey(ctx context.Context, env *expression.Env, item any) (string, error) {
+// markOf is what an item is remembered by: what tells it from all others, and its version.
+func (p *poll) markOf(ctx context.Context, env *expression.Env, item any) (m mark, err error) {
 	if p.poll.Key == nil {
-		return digestValue(item).String(), nil
+		m.key = digestValue(item).String()
+	} else {
+		v, err := p.poll.Key.Eval(ctx, env)
+		if err != nil {
+			return m, fmt.Errorf("key: %w", err)
+		}
+		if m.key = value.Text(v); m.key == "" {
+			return m, fmt.Errorf("its key (%s) is empty, so it could not be told from others", p.poll.Key.Source())
+		}
 	}
-	v, err := p.poll.Key.Eval(ctx, env)
-	if err != nil {
-		return "", fmt.Errorf("key: %w", err)
+	m.id = digest(m.key)
+	if p.poll.Version != nil {
+		v, err := p.poll.Version.Eval(ctx, env)
+		if err != nil {
+			return m, fmt.Errorf("version: %w", err)
+		}
+		m.version, m.versionText = digestValue(v), value.Text(v)
 	}
-	key := value.Text(v)
-	if key == "" {
-		return "", fmt.Errorf("its key (%s) is empty, so it could not be told from others", p.poll.Key.Source())
-	}
-	return key, nil
+	return m, nil
 }
 
-// start starts the runs of what was found and returns how many were started in all. What was seen is stored in the
-// write that starts the runs for it, so a crash in between repeats nothing and loses nothing.
-func (p *poll) start(ctx context.Context, emit Emit, next pollState, seen *seenSet, found *finding) (int, error) {
+// start starts the runs of what was found, counts them in next, and returns the marks of the items with their runs.
+// What was seen is stored in the write that starts the runs for it, so a crash in between repeats nothing and loses
+// nothing.
+func (p *poll) start(ctx context.Context, emit Emit, next *pollState, seen *seenSet, found *finding) (started []mark, err error) {
 	size := pollBatch
 	if found.quiet {
 		size = seenPage
@@ -370,39 +545,55 @@ func (p *poll) start(ctx context.Context, emit Emit, next pollState, seen *seenS
 	first := wallNow().Add(-time.Duration(len(found.items)) * time.Millisecond)
 	for from := 0; from < len(found.items); from += size {
 		to := min(from+size, len(found.items))
+		marks := found.marks[from:to]
 		var events []engine.Event
 		if !found.quiet {
-			events = p.events(found.items[from:to], found.marks[from:to], first.Add(time.Duration(from)*time.Millisecond))
+			events = p.events(found.items[from:to], marks, next.Rewound, first.Add(time.Duration(from)*time.Millisecond))
 		}
-		puts := seen.puts(found.marks[from:to])
+		puts := seen.puts(marks)
 		if to == len(found.items) {
-			puts = append(puts, statePut(pollKey(p.workflow.ID, p.trigger.ID), next))
+			puts = append(puts, statePut(p.cursor.key, *next))
 		}
 		accepted, err := emit(ctx, events, puts)
 		if err != nil {
-			return next.Started, err
+			return started, err
 		}
-		seen.remember(found.marks[from:to])
-		for _, a := range accepted {
+		seen.remember(marks)
+		for i, a := range accepted {
 			if !a.Duplicate {
 				next.Started++
 			}
+			if len(accepted) == len(marks) {
+				marks[i].run = a.ID
+				continue
+			}
+			for j := range marks { // one run for all of them
+				marks[j].run = a.ID
+			}
+		}
+		if !found.quiet {
+			started = append(started, marks...)
 		}
 	}
 	for puts := range slices.Chunk(seen.trim(found.latest), seenPage) {
 		if _, err := emit(ctx, nil, puts); err != nil {
-			return next.Started, err
+			return started, err
 		}
 	}
-	return next.Started, nil
+	return started, nil
 }
 
-// events makes one event for each item, a millisecond apart from at on, or one for all of them.
-func (p *poll) events(items []any, marks []mark, at time.Time) []engine.Event {
+// events makes one event for each item, a millisecond apart from at on, or one for all of them. Their keys differ
+// from those of the same items before the poll was rewound.
+func (p *poll) events(items []any, marks []mark, rewound int, at time.Time) []engine.Event {
+	again := ""
+	if rewound > 0 {
+		again = "@" + strconv.Itoa(rewound)
+	}
 	event := func(i int, key string, fields map[string]any) engine.Event {
 		return engine.Event{
 			Workflow: p.workflow.ID, Trigger: p.trigger.ID, Kind: engine.TriggerPoll, At: at.Add(time.Duration(i) * time.Millisecond),
-			Key: "poll/" + key, Window: 24 * time.Hour, Fields: fields,
+			Key: "poll/" + key + again, Window: 24 * time.Hour, Fields: fields,
 		}
 	}
 	if p.poll.Emit == "batch" {
@@ -417,60 +608,6 @@ func (p *poll) events(items []any, marks []mark, at time.Time) []engine.Event {
 		events[i] = event(i, marks[i].runKey(), map[string]any{"item": item})
 	}
 	return events
-}
-
-// conditional reports whether the action is a GET that can be asked for changes only (RFC 9110, section 13).
-func (p *poll) conditional(input map[string]any) bool {
-	if p.poll.Use.Connector != "http" || p.poll.Use.Action != "request" {
-		return false
-	}
-	method, _ := input["method"].(string)
-	return method == "" || strings.EqualFold(method, http.MethodGet)
-}
-
-// withValidators is input with If-None-Match and If-Modified-Since, unless it has one of them.
-func withValidators(input map[string]any, state *pollState) map[string]any {
-	old, ok := input["headers"].(map[string]any)
-	if !ok && input["headers"] != nil {
-		return input
-	}
-	headers := make(map[string]any, len(old)+2)
-	for name, v := range old {
-		if strings.EqualFold(name, "If-None-Match") || strings.EqualFold(name, "If-Modified-Since") {
-			return input
-		}
-		headers[name] = v
-	}
-	if state.ETag != "" {
-		headers["If-None-Match"] = state.ETag
-	}
-	if state.LastModified != "" {
-		headers["If-Modified-Since"] = state.LastModified
-	}
-	changed := make(map[string]any, len(input)+1)
-	for name, v := range input {
-		changed[name] = v
-	}
-	changed["headers"] = headers
-	return changed
-}
-
-func validators(output any) (etag, lastModified string) {
-	answer, _ := output.(map[string]any)
-	headers, _ := answer["headers"].(map[string]any)
-	etag, _ = headers["etag"].(string)
-	lastModified, _ = headers["last-modified"].(string)
-	return etag, lastModified
-}
-
-// notModified reports whether the answer was 304, which an action may give as output or as an error.
-func notModified(output any, err error) bool {
-	var status *connectors.StatusError
-	if errors.As(err, &status) {
-		return status.Status == http.StatusNotModified
-	}
-	answer, _ := output.(map[string]any)
-	return answer["status"] == http.StatusNotModified
 }
 
 func typeName(v any) string {

@@ -150,7 +150,7 @@ func TestPollErrors(t *testing.T) {
 		{"no list", polling(""), map[string]any{"body": []any{}}, "the output of the action is an object, not a list: say where the list is"},
 		{"missing items", polling(", items: output.things"), map[string]any{}, "items: output.things is missing"},
 		{"items is text", polling(", items: output.x"), map[string]any{"x": "a"}, "items: output.x is text, not a list"},
-		{"no key", polling(""), []any{item("a", nil), map[string]any{}}, "item 1: its key (item.id) is empty"},
+		{"no key at all", polling(""), []any{map[string]any{}, map[string]any{"id": ""}}, "none of the 2 items can be told from others: item 0: its key (item.id) is empty"},
 		{"too many", polling(""), make([]any, 10_001), "10001 items, at most 10000"},
 		{"does more than read", "triggers:\n  - poll: {every: 1m, use: feed.change, key: item.id}\nsteps:\n  - set: {a: 1}\n", []any{}, "more than read"},
 	} {

@@ -7,8 +7,11 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors/value"
@@ -19,8 +22,10 @@ const (
 	// maxSeen is how many keys a poll remembers; the oldest go first, but never one of the latest answer.
 	maxSeen  = 100_000
 	seenPage = 1000 // keys read or written at once
-	// seenBytes is the size of a stored item: its version, the count of changes, the time of the last.
+	// seenBytes is what a stored item begins with: its version, the count of changes, and the time of the last.
 	seenBytes = 16 + 4 + 8
+	// What people are shown of a key and of a version, in bytes.
+	maxShownKey, maxShownVersion = 512, 200
 	// maxRunKey is the longest item key, in bytes, that stands readable in the key of its run.
 	maxRunKey = 200
 )
@@ -46,18 +51,21 @@ func digestValue(v any) hash {
 	return digest(string(data))
 }
 
-// seenItem is what is remembered of an item.
+// seenItem is what the poll itself needs of an item.
 type seenItem struct {
 	version hash
 	changes uint32 // how often its version has changed
 	added   int64  // Unix time of its last change, in seconds
+	first   int64  // Unix time when it was first seen, in seconds
 }
 
-// mark is an item to be remembered.
+// mark is an item to be remembered, with what people are shown of it.
 type mark struct {
 	id  hash
 	key string
 	seenItem
+	versionText string
+	run         engine.RunID // that it started; zero: none, or not known yet
 }
 
 // runKey is the dedupe key of the run that an item starts: equal when the same change is emitted again.
@@ -72,54 +80,106 @@ func (m mark) runKey() string {
 	return key
 }
 
-// seenSet is what a poll remembers, in memory for as long as the poll runs and in the store for good. Only the
-// poll's own goroutine uses it.
+// seenSet is what a poll remembers, in memory for as long as the poll runs and in the store for good. Who holds the
+// cursor uses it.
 type seenSet struct {
 	prefix string
 	items  map[hash]seenItem
 }
 
+func seenPrefix(pollKey string) string { return pollKey + ":" }
+
 func loadSeen(ctx context.Context, kv engine.KV, pollKey string) (*seenSet, error) {
-	s := &seenSet{prefix: pollKey + ":", items: map[hash]seenItem{}}
+	s := &seenSet{prefix: seenPrefix(pollKey), items: map[hash]seenItem{}}
+	err := eachSeen(ctx, kv, s.prefix, func(m mark) { s.items[m.id] = m.seenItem })
+	return s, err
+}
+
+// eachSeen reads all that is remembered under a prefix.
+func eachSeen(ctx context.Context, kv engine.KV, prefix string, f func(mark)) error {
 	for after := ""; ; {
-		page, err := kv.List(ctx, s.prefix, after, seenPage)
+		page, err := kv.List(ctx, prefix, after, seenPage)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, e := range page {
+			m, err := decodeSeen(e.Key[len(prefix):], e.Value)
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.Key, err)
+			}
+			f(m)
 			after = e.Key
-			var id hash
-			name := e.Key[len(s.prefix):]
-			if len(name) != hashText.EncodedLen(len(id)) || len(e.Value) != seenBytes {
-				return nil, fmt.Errorf("%s: %w", e.Key, engine.ErrDamaged)
-			}
-			if _, err := hashText.Decode(id[:], []byte(name)); err != nil {
-				return nil, fmt.Errorf("%s: %w: %w", e.Key, engine.ErrDamaged, err)
-			}
-			item := seenItem{
-				changes: binary.BigEndian.Uint32(e.Value[16:]),
-				added:   int64(binary.BigEndian.Uint64(e.Value[20:])),
-			}
-			copy(item.version[:], e.Value)
-			s.items[id] = item
 		}
 		if len(page) < seenPage {
-			return s, nil
+			return nil
 		}
 	}
+}
+
+// encodeSeen is the stored form of a mark: the fixed part, then the time when it was first seen, the run, and key and
+// version as people are shown them.
+func encodeSeen(m mark) []byte {
+	key, version := cut(m.key, maxShownKey), cut(m.versionText, maxShownVersion)
+	data := make([]byte, 0, seenBytes+8+len(m.run)+2+len(key)+len(version))
+	data = append(data, m.version[:]...)
+	data = binary.BigEndian.AppendUint32(data, m.changes)
+	data = binary.BigEndian.AppendUint64(data, uint64(m.added))
+	data = binary.BigEndian.AppendUint64(data, uint64(m.first))
+	data = append(data, m.run[:]...)
+	data = binary.BigEndian.AppendUint16(data, uint16(len(key)))
+	data = append(data, key...)
+	return append(data, version...)
+}
+
+func decodeSeen(name string, data []byte) (m mark, err error) {
+	if len(name) != hashText.EncodedLen(len(m.id)) || len(data) < seenBytes {
+		return m, engine.ErrDamaged
+	}
+	if _, err := hashText.Decode(m.id[:], []byte(name)); err != nil {
+		return m, fmt.Errorf("%w: %w", engine.ErrDamaged, err)
+	}
+	copy(m.version[:], data)
+	m.changes = binary.BigEndian.Uint32(data[16:])
+	m.added = int64(binary.BigEndian.Uint64(data[20:]))
+	m.first, m.key = m.added, name
+	if data = data[seenBytes:]; len(data) == 0 { // written before keys were kept readable
+		return m, nil
+	}
+	const fixed = 8 + len(engine.RunID{}) + 2
+	if len(data) < fixed {
+		return m, engine.ErrDamaged
+	}
+	m.first = int64(binary.BigEndian.Uint64(data))
+	copy(m.run[:], data[8:])
+	length := int(binary.BigEndian.Uint16(data[fixed-2:]))
+	if data = data[fixed:]; len(data) < length {
+		return m, engine.ErrDamaged
+	}
+	m.key, m.versionText = string(data[:length]), string(data[length:])
+	return m, nil
+}
+
+// cut keeps at most n bytes of a text.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	const mark = "…"
+	return strings.ToValidUTF8(text[:n-len(mark)], "") + mark
 }
 
 func (s *seenSet) len() int { return len(s.items) }
 
 // compare reports whether the item is new or has another version, and what to remember of it then.
-func (s *seenSet) compare(id hash, key string, version hash) (mark, bool) {
-	old, known := s.items[id]
-	if known && old.version == version {
+func (s *seenSet) compare(m mark) (mark, bool) {
+	old, known := s.items[m.id]
+	if known && old.version == m.version {
 		return mark{}, false
 	}
-	m := mark{id: id, key: key, seenItem: seenItem{version: version, added: time.Now().Unix()}}
+	m.added = time.Now().Unix()
+	m.first = m.added
 	if known {
-		m.changes = old.changes + 1
+		m.changes, m.first = old.changes+1, old.first
 	}
 	return m, true
 }
@@ -128,11 +188,7 @@ func (s *seenSet) compare(id hash, key string, version hash) (mark, bool) {
 func (s *seenSet) puts(marks []mark) []engine.Put {
 	puts := make([]engine.Put, len(marks))
 	for i, m := range marks {
-		data := make([]byte, 0, seenBytes)
-		data = append(data, m.version[:]...)
-		data = binary.BigEndian.AppendUint32(data, m.changes)
-		data = binary.BigEndian.AppendUint64(data, uint64(m.added))
-		puts[i] = engine.Put{Key: s.prefix + m.id.String(), Value: data, AnyRev: true}
+		puts[i] = engine.Put{Key: s.prefix + m.id.String(), Value: encodeSeen(m), AnyRev: true}
 	}
 	return puts
 }
@@ -160,32 +216,22 @@ func (s *seenSet) trim(latest map[hash]bool) []engine.Put {
 		}
 	}
 	slices.SortFunc(old, func(a, b candidate) int { return cmp.Compare(a.added, b.added) })
-	return s.forget(func(yield func(hash) bool) {
-		for _, c := range old[:min(len(old), len(s.items)-maxSeen)] {
-			if !yield(c.id) {
-				return
-			}
-		}
-	})
+	var ids []hash
+	for _, c := range old[:min(len(old), len(s.items)-maxSeen)] {
+		ids = append(ids, c.id)
+	}
+	return s.forget(slices.Values(ids))
 }
 
 // clear forgets everything.
-func (s *seenSet) clear() []engine.Put {
-	return s.forget(func(yield func(hash) bool) {
-		for id := range s.items {
-			if !yield(id) {
-				return
-			}
-		}
-	})
-}
+func (s *seenSet) clear() []engine.Put { return s.forget(maps.Keys(s.items)) }
 
-func (s *seenSet) forget(ids func(yield func(hash) bool)) []engine.Put {
+// forget forgets items and returns the writes that do so for good.
+func (s *seenSet) forget(ids iter.Seq[hash]) []engine.Put {
 	var puts []engine.Put
-	ids(func(id hash) bool {
+	for id := range ids {
 		delete(s.items, id)
 		puts = append(puts, engine.Put{Key: s.prefix + id.String(), AnyRev: true})
-		return true
-	})
+	}
 	return puts
 }

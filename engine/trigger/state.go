@@ -21,45 +21,58 @@ type State struct {
 
 // WebhookState is how a webhook stands.
 type WebhookState struct {
-	URL     string     `json:"url"`
-	Methods []string   `json:"methods"`
-	Last    *time.Time `json:"last,omitempty"`    // the newest delivery
-	Outcome string     `json:"outcome,omitempty"` // of that delivery
-	Reason  string     `json:"reason,omitempty"`
+	URL        string            `json:"url"`
+	Methods    []string          `json:"methods"`
+	Last       *time.Time        `json:"last,omitempty"`    // the newest delivery
+	Outcome    string            `json:"outcome,omitempty"` // of that delivery
+	Reason     string            `json:"reason,omitempty"`
+	Deliveries []WebhookDelivery `json:"deliveries" nullable:"false" doc:"The newest, at most 20."`
+}
+
+// WebhookDelivery is one call as the state of a webhook lists it.
+type WebhookDelivery struct {
+	ID      string    `json:"id"`
+	At      time.Time `json:"at"`
+	Outcome string    `json:"outcome"`
+	Status  int       `json:"status" doc:"HTTP status of the answer."`
+	Reason  string    `json:"reason,omitempty"`
+	Run     string    `json:"run,omitempty"`
 }
 
 // ScheduleState is how a schedule stands. Times carry the offset of the schedule's zone.
 type ScheduleState struct {
-	Last *time.Time  `json:"last,omitempty"` // the last time that started a run
-	Next []time.Time `json:"next"`           // the next five, none while the workflow is disabled
+	Summary  string      `json:"summary" example:"0 9 * * MON-FRI Europe/Berlin"`
+	Missed   string      `json:"missed" enum:"none,last,all" doc:"What happens with the times at which the server was off."`
+	Overlap  string      `json:"overlap" enum:"queue,skip,allow" doc:"What happens when the run before has not ended."`
+	Last     *time.Time  `json:"last,omitempty"` // the last time that started a run
+	Next     []time.Time `json:"next"`           // the next five, none while the workflow is disabled
+	NextNote string      `json:"next_note,omitempty" doc:"What a change of clocks does to the next times; absent: none comes before them."`
 }
 
 // PollState is how a poll stands.
 type PollState struct {
-	LastPoll *time.Time `json:"last_poll,omitempty"`
-	NextPoll *time.Time `json:"next_poll,omitempty"`
-	Error    string     `json:"error,omitempty"` // why the last poll failed
-	Failures int        `json:"failures"`        // polls that failed in a row
-	Seen     int        `json:"seen"`            // keys remembered
-	Started  int        `json:"started"`         // runs started in all
+	LastPoll *time.Time   `json:"last_poll,omitempty"`
+	NextPoll *time.Time   `json:"next_poll,omitempty"`
+	Error    string       `json:"error,omitempty"`   // why the last poll failed
+	Warning  string       `json:"warning,omitempty"` // what the last poll had to leave out
+	Failures int          `json:"failures"`          // polls that failed in a row
+	Seen     int          `json:"seen"`              // keys remembered
+	Started  int          `json:"started"`           // runs started in all
+	Polls    []PollRecord `json:"polls" nullable:"false" doc:"The last ones, newest first, at most 20."`
 }
 
-const nextTimes = 5
+const (
+	nextTimes       = 5
+	shownDeliveries = 20
+)
 
 // State reports how a trigger of a current workflow stands. ErrNotFound: there is no such trigger.
 func (s *Set) State(ctx context.Context, workflowID, triggerID string) (State, error) {
-	s.mu.Lock()
-	w := s.current[workflowID]
-	s.mu.Unlock()
-	var t *workflow.Trigger
-	if w != nil {
-		t = w.Trigger(triggerID)
-	}
-	if t == nil {
-		return State{}, fmt.Errorf("trigger %s of workflow %s: %w", triggerID, workflowID, engine.ErrNotFound)
+	w, t, err := s.find(workflowID, triggerID)
+	if err != nil {
+		return State{}, err
 	}
 	state := State{Kind: t.Kind}
-	var err error
 	switch t.Kind {
 	case engine.TriggerWebhook:
 		state.Webhook, err = s.webhookState(ctx, w, t)
@@ -77,15 +90,24 @@ func (s *Set) State(ctx context.Context, workflowID, triggerID string) (State, e
 func (s *Set) webhookState(ctx context.Context, w *workflow.Workflow, t *workflow.Trigger) (*WebhookState, error) {
 	state := &WebhookState{
 		URL:     strings.TrimSuffix(s.PublicURL, "/") + "/hooks/" + t.Webhook.Path,
-		Methods: t.Webhook.Methods,
+		Methods: t.Webhook.Methods, Deliveries: []WebhookDelivery{},
 	}
-	items, _, err := s.Store.Deliveries().List(ctx, engine.DeliveryQuery{Workflow: w.ID, Limit: 50})
+	items, _, err := s.Store.Deliveries().List(ctx, engine.DeliveryQuery{Workflow: w.ID, Limit: 200})
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range items {
-		if d.Trigger == t.ID {
+		if d.Trigger != t.ID {
+			continue
+		}
+		if state.Last == nil {
 			state.Last, state.Outcome, state.Reason = &d.At, d.Outcome, d.Reason
+		}
+		shown := WebhookDelivery{ID: d.ID.String(), At: d.At.UTC(), Outcome: d.Outcome, Status: d.Status, Reason: d.Reason}
+		if !d.Run.IsZero() {
+			shown.Run = d.Run.String()
+		}
+		if state.Deliveries = append(state.Deliveries, shown); len(state.Deliveries) == shownDeliveries {
 			break
 		}
 	}
@@ -101,9 +123,16 @@ func (s *Set) scheduleState(ctx context.Context, w *workflow.Workflow, t *workfl
 	if err := readState(ctx, s.Store, scheduleKey(w.ID, t.ID), &stored); err != nil && !errors.Is(err, engine.ErrNotFound) {
 		return nil, err
 	}
-	state := &ScheduleState{Last: known(stored.Fired.In(clock.zone))}
-	if w.Enabled {
-		state.Next, err = Next(t.Schedule, wallNow(), nextTimes)
+	state := &ScheduleState{
+		Summary: scheduleSpec(t.Schedule), Missed: t.Schedule.Missed, Overlap: t.Schedule.Overlap,
+		Last: known(stored.Fired.In(clock.zone)), Next: []time.Time{},
+	}
+	if !w.Enabled {
+		return state, nil
+	}
+	now := wallNow()
+	if state.Next, err = Next(t.Schedule, now, nextTimes); err == nil && len(state.Next) > 0 {
+		state.NextNote = clock.note(now, state.Next[len(state.Next)-1])
 	}
 	return state, err
 }
@@ -114,8 +143,11 @@ func (s *Set) pollState(ctx context.Context, w *workflow.Workflow, t *workflow.T
 		return nil, err
 	}
 	state := &PollState{
-		LastPoll: known(stored.Last), Error: stored.Error, Failures: stored.Failures,
-		Seen: stored.Seen, Started: stored.Started,
+		LastPoll: known(stored.Last), Error: stored.Error, Warning: stored.Warning, Failures: stored.Failures,
+		Seen: stored.Seen, Started: stored.Started, Polls: stored.Polls,
+	}
+	if state.Polls == nil {
+		state.Polls = []PollRecord{}
 	}
 	if w.Enabled {
 		state.NextPoll = known(stored.Next)

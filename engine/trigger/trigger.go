@@ -54,9 +54,13 @@ type Set struct {
 	keys      *signature.Keys // of senders that sign with a private one
 	began     time.Time       // when Run began
 
-	mu      sync.Mutex
-	current map[string]*workflow.Workflow
-	changed chan struct{} // has room for one: Run looks at current again
+	onPoll func(workflow, trigger string, r PollRecord)
+
+	mu       sync.Mutex
+	current  map[string]*workflow.Workflow
+	cursors  map[ownerKey]*cursor
+	changed  chan struct{} // has room for one: Run looks at current again
+	adopting sync.Mutex    // one renamed poll after another
 }
 
 // New makes a Set without workflows: every hook is unknown until Apply.
@@ -64,7 +68,7 @@ func New(o Options) *Set {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{Options: o, changed: make(chan struct{}, 1), memory: budget{limit: memoryBudget}, keys: signature.NewKeys(o.Engine.HTTP, nil)}
+	s := &Set{Options: o, cursors: map[ownerKey]*cursor{}, changed: make(chan struct{}, 1), memory: budget{limit: memoryBudget}, keys: signature.NewKeys(o.Engine.HTTP, nil)}
 	s.routes.Store(newRoutes(nil, s.keys, nil))
 	return s
 }
@@ -109,6 +113,7 @@ func (s *Set) Run(ctx context.Context) error {
 		current := s.current
 		s.mu.Unlock()
 		s.stopOutdated(owners, current)
+		s.dropCursors(current)
 		s.forget(ctx, known, current)
 		if ctx.Err() == nil {
 			s.startMissing(ctx, owners, current)
@@ -135,6 +140,20 @@ func (s *Set) stopOutdated(owners map[ownerKey]*owner, current map[string]*workf
 	}
 	for _, o := range ended {
 		<-o.done
+	}
+}
+
+// dropCursors frees the memory of the polls that do not run.
+func (s *Set) dropCursors(current map[string]*workflow.Workflow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, c := range s.cursors {
+		w := current[key.workflow]
+		if w == nil || w.Trigger(key.trigger) == nil {
+			delete(s.cursors, key)
+		} else if !w.Enabled {
+			c.unload()
+		}
 	}
 }
 

@@ -80,6 +80,9 @@ func (k *checker) noConnection(at Position, name string) {
 
 func (k *checker) poll(p *Poll) {
 	action := k.use(p.Use)
+	if p.Next != nil && p.Use.Connector != "" && p.Use.Connector+"."+p.Use.Action != "http.request" {
+		k.errorf(p.NextAt, "remove next", "only a poll of http.request follows next: the actions of other connectors read all pages themselves")
+	}
 	if action == nil || action.IsSafe(literalInput(p.Use.With)) {
 		return
 	}

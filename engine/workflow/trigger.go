@@ -316,6 +316,9 @@ func (r *reader) poll(n *yaml.Node) *Poll {
 		o.take("connection")
 	}
 	p.Items = r.program(o.value("items"), "items", scope{Scope: inItems})
+	if next := o.value("next"); next != nil {
+		p.Next, p.NextAt = r.program(next, "next", scope{Scope: inItems}), place(next)
+	}
 	p.Key = r.program(o.need("key", "the part of an item that is never the same for two, such as key: item.id"), "key", scope{Scope: inItem})
 	p.Version = r.program(o.value("version"), "version", scope{Scope: inItem})
 	p.Emit = o.word("emit", "each", "each", "batch")

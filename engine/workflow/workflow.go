@@ -106,6 +106,8 @@ type Poll struct {
 	Schedule Schedule // when: Every, or Cron with Timezone
 	Use      *Use
 	Items    *expression.Program // nil: the output itself, which must be a list
+	Next     *expression.Program // http.request: the address of the next page, or a Link header; nil: one page
+	NextAt   Position
 	Key      *expression.Program // sees item
 	Version  *expression.Program // sees item; nil: an item fires once
 	Emit     string              // each (default), batch
