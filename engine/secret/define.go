@@ -21,6 +21,7 @@ type Problem struct {
 // definition is a connection as it is written.
 type definition struct {
 	name, connector, auth string
+	of                    *connectors.Connector // nil: there is none of that id
 	fields                map[string]any
 	secrets               map[string][]string // sources, such as "${{ env.TOKEN }}"
 	hosts                 []string

@@ -6,9 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"sort"
 	"strconv"
@@ -32,57 +36,202 @@ var ErrUnknown = errors.New("there is no such connection")
 // ErrChanged is wrapped when somebody else changed a connection in the meantime.
 var ErrChanged = errors.New("changed in the meantime")
 
-// Options say where values come from.
+// Options say where values come from and where they may go.
 type Options struct {
 	Dir      string                      // the folder of bellhop.yaml; a relative file("…") starts here
 	Env      func(string) (string, bool) // default os.LookupEnv
 	Redactor *Redactor                   // learns every secret value before it can be used; nil: none
+
+	// What a server has besides. Without a vault nothing can be entered or signed in; without a client no token is
+	// fetched and no connection tried.
+	Vault     *Vault
+	HTTP      *http.Client
+	Limits    connectors.Limits
+	Notes     Notes
+	PublicURL string // without a slash at its end: providers send people back to it
+	// Changed is told of a connection whose state is another one than before; it must not call back. nil: nobody.
+	Changed func(name string)
+	Log     *slog.Logger
 }
 
-// Connections are the connections of one bellhop.yaml. It is safe for concurrent use.
+// Notes keeps how connections are doing, by name. What gets lost there is only history.
+type Notes interface {
+	Load(ctx context.Context, name string) ([]byte, error) // nil, nil: there is nothing
+	Save(ctx context.Context, name string, note []byte) error
+}
+
+// Connections are the connections that bellhop.yaml declares and those that people entered. It is safe for concurrent
+// use, and what is declared may change.
 type Connections struct {
-	options Options
-	byName  map[string]*entry
+	options  Options
+	registry *connectors.Registry
+	flows    flows
+
+	mu       sync.Mutex
+	declared map[string]map[string]any
+	byName   map[string]*entry
 }
 
 // entry is one connection. Its values are fetched when it is first used, so that a slow command delays no start.
 type entry struct {
-	def definition
+	name string
 
 	mu      sync.Mutex
+	raw     map[string]any // declared and entered, as one
+	def     definition
+	record  *record // what the vault has; nil: nothing
+	version uint64  // of the record
 	conn    connectors.Connection
 	err     error
 	fetched time.Time // zero: not yet
+
+	token  tokens
+	health health
 }
 
-// New reads the `connections` of the settings. Mistakes do not stop it: they are the error of the connection that
-// has them. [Check] reports them all.
+// New reads the `connections` of the settings and what people entered. Mistakes do not stop it: they are the error of
+// the connection that has them. [Check] reports them all.
 func New(settings map[string]map[string]any, reg *connectors.Registry, o Options) *Connections {
 	if o.Env == nil {
 		o.Env = os.LookupEnv
 	}
-	c := &Connections{options: o, byName: make(map[string]*entry, len(settings))}
-	for name, raw := range settings {
-		c.byName[name] = &entry{def: define(name, raw, reg)}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
+	c := &Connections{options: o, registry: reg, byName: map[string]*entry{}}
+	c.flows.pending = map[string]*flow{}
+	c.Declare(settings)
 	return c
+}
+
+// Declare takes the connections of bellhop.yaml. Where they are the same as before, their values stay as fetched.
+func (c *Connections) Declare(settings map[string]map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.declared = settings
+	names := map[string]bool{}
+	for name := range settings {
+		names[name] = true
+	}
+	if c.options.Vault != nil {
+		maps.Copy(names, c.options.Vault.Names())
+	}
+	for name := range c.byName {
+		if !names[name] {
+			delete(c.byName, name)
+		}
+	}
+	for name := range names {
+		c.update(name)
+	}
+}
+
+// update makes the entry of a name anew from what is declared and entered. The caller holds mu.
+func (c *Connections) update(name string) {
+	declared, isDeclared := c.declared[name]
+	var rec *record
+	var version uint64
+	var failed error
+	if c.options.Vault != nil {
+		rec, version, failed = c.load(name)
+	}
+	if !isDeclared && rec == nil && failed == nil {
+		delete(c.byName, name)
+		return
+	}
+	raw := merge(declared, rec)
+	e := c.byName[name]
+	if e == nil {
+		e = &entry{name: name}
+		e.token.turn = make(chan struct{}, 1)
+		c.byName[name] = e
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.record, e.version = rec, version
+	if rec != nil && rec.Grant != nil {
+		c.learn(rec.Grant.Token, rec.Grant.Refresh)
+	}
+	connector := c.registry.Connector(textOf(raw["connector"]))
+	if e.raw != nil && e.def.of == connector && reflect.DeepEqual(raw, e.raw) {
+		return
+	}
+	e.raw, e.def = raw, define(name, raw, c.registry)
+	e.def.of = connector
+	e.conn, e.err, e.fetched = connectors.Connection{}, nil, time.Time{}
+	e.token.forget()
+	if failed != nil {
+		e.err, e.fetched = failed, time.Now()
+	}
+}
+
+// merge lays what is declared over what was entered: who keeps the file in git decides. Entered texts are values, so
+// what looks like a reference in them is none.
+func merge(declared map[string]any, rec *record) map[string]any {
+	raw := map[string]any{}
+	if rec != nil {
+		for key, v := range rec.Values {
+			raw[key] = literal(v)
+		}
+	}
+	maps.Copy(raw, declared)
+	return raw
+}
+
+func literal(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.ReplaceAll(v, "${{", "$${{")
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = literal(v[i])
+		}
+		return out
+	}
+	return v
+}
+
+func textOf(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func (c *Connections) learn(values ...string) {
+	if c.options.Redactor != nil {
+		c.options.Redactor.Add(values...)
+	}
 }
 
 // Names returns the connector of each connection.
 func (c *Connections) Names() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	names := make(map[string]string, len(c.byName))
 	for name, e := range c.byName {
+		e.mu.Lock()
 		names[name] = e.def.connector
+		e.mu.Unlock()
 	}
 	return names
+}
+
+func (c *Connections) entry(name string) (*entry, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byName[name]
+	if !ok {
+		return nil, fmt.Errorf("connection %q: %w in bellhop.yaml or among those that were entered", name, ErrUnknown)
+	}
+	return e, nil
 }
 
 // Connection returns the connection with this name. The error is in plain words, for a person; with it comes what
 // could be resolved, so that one missing value does not hide the others. An unknown name wraps [ErrUnknown].
 func (c *Connections) Connection(name string) (connectors.Connection, error) {
-	e, ok := c.byName[name]
-	if !ok {
-		return connectors.Connection{}, fmt.Errorf("connection %q: %w in bellhop.yaml", name, ErrUnknown)
+	e, err := c.entry(name)
+	if err != nil {
+		return connectors.Connection{}, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -90,7 +239,11 @@ func (c *Connections) Connection(name string) (connectors.Connection, error) {
 		e.conn, e.err = c.resolve(e.def)
 		e.fetched = time.Now()
 	}
-	return e.conn, e.err
+	conn := e.conn
+	if e.record != nil && e.record.Grant != nil {
+		conn.Kept = e.record.Grant.Kept
+	}
+	return conn, e.err
 }
 
 // resolve fetches every value of a connection.
@@ -136,9 +289,7 @@ func (c *Connections) resolve(d definition) (connectors.Connection, error) {
 			} else {
 				conn.Secrets[key+"#"+strconv.Itoa(n)] = text
 			}
-			if c.options.Redactor != nil {
-				c.options.Redactor.Add(text)
-			}
+			c.learn(text)
 		}
 	}
 	for _, key := range d.missing {
@@ -254,7 +405,7 @@ func (c *Connections) file(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the file %s cannot be read: %w", path, err)
 	}
-	return value(b, "the file "+path)
+	return oneValue(b, "the file "+path)
 }
 
 // command runs a program without a shell: the words are split at blanks.
@@ -277,11 +428,11 @@ func (c *Connections) command(line string) (string, error) {
 	case len(out) > maxFile:
 		return "", fmt.Errorf("the command %s wrote more than %d KiB", words[0], maxFile>>10)
 	}
-	return value(out, "the command "+words[0])
+	return oneValue(out, "the command "+words[0])
 }
 
-// value drops the line break that editors and programs put at the end.
-func value(b []byte, from string) (string, error) {
+// oneValue drops the line break that editors and programs put at the end.
+func oneValue(b []byte, from string) (string, error) {
 	text := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	if text == "" {
 		return "", fmt.Errorf("%s gives nothing", from)
