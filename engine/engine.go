@@ -23,12 +23,15 @@ import (
 type Options struct {
 	Store       Store
 	Connectors  *connectors.Registry
-	Connections func(name string) (connectors.Connection, error) // nil: there are none
-	HTTP        *http.Client                                     // the outbound client that actions get
-	PublicURL   string                                           // for run.url; no slash at the end
-	Zone        *time.Location                                   // of dates without a zone; nil: UTC
-	Workers     int                                              // runs that work at the same time; 0: 512
-	Redact      func([]byte) []byte                              // takes secrets out of what is stored; nil: nothing to hide
+	Connections func(name string) (connectors.Connection, error)                                  // nil: there are none
+	Tokens      func(connection string) func(ctx context.Context, refused string) (string, error) // see connectors.Call; nil: no connection has one
+	Observe     func(connection string, err error)                                                // is told how each call with a connection ended; nil: nobody
+	HTTP        *http.Client                                                                      // the outbound client that actions get
+	Limits      connectors.Limits                                                                 // paces the calls of each connection; nil: nothing does
+	PublicURL   string                                                                            // for run.url; no slash at the end
+	Zone        *time.Location                                                                    // of dates without a zone; nil: UTC
+	Workers     int                                                                               // runs that work at the same time; 0: 512
+	Redact      func([]byte) []byte                                                               // takes secrets out of what is stored; nil: nothing to hide
 	Log         *slog.Logger
 }
 
@@ -73,6 +76,12 @@ func New(o Options) (*Engine, error) {
 	}
 	if o.HTTP == nil {
 		return nil, errors.New("engine: an outbound client is required")
+	}
+	if o.Tokens == nil {
+		o.Tokens = func(string) func(context.Context, string) (string, error) { return nil }
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, error) {}
 	}
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers

@@ -293,13 +293,17 @@ func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out a
 			out, err = nil, connectors.Permanent(fmt.Errorf("%s.%s failed inside Bellhop; the log has the details", c.use.Connector, c.use.Action))
 		}
 	}()
-	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops}
-	if c.use.Connection != "" {
-		if call.Connection, err = e.Connections(c.use.Connection); err != nil {
-			return nil, connectors.Permanent(err) // it names the connection
-		}
+	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops, Limits: e.Limits}
+	if c.use.Connection == "" {
+		return c.action.Do(ctx, call)
 	}
-	return c.action.Do(ctx, call)
+	if call.Connection, err = e.Connections(c.use.Connection); err != nil {
+		return nil, connectors.Permanent(err) // it names the connection
+	}
+	call.Token = e.Tokens(c.use.Connection)
+	out, err = c.action.Do(ctx, call)
+	e.Observe(c.use.Connection, err)
+	return out, err
 }
 
 // Call makes one call of an action outside a run, as polls do. The action must be safe for this input; key is the

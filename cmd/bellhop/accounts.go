@@ -1,62 +1,56 @@
 package main
 
 import (
-	"maps"
-	"reflect"
-	"slices"
-	"sync"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
 
-	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/secret"
-	"github.com/bellhop-dev/bellhop/engine/server"
 )
 
-// accounts are the connections that bellhop.yaml declares now. They change while the server runs.
-type accounts struct {
-	registry *connectors.Registry
-	options  secret.Options
-
-	mu       sync.Mutex
-	declared map[string]map[string]any
-	current  *secret.Connections
-}
-
-func newAccounts(r *connectors.Registry, o secret.Options) *accounts {
-	return &accounts{registry: r, options: o, current: secret.New(nil, r, o)}
-}
-
-// Declare takes the connections of bellhop.yaml. Where they are the same as before, their values stay as fetched.
-func (a *accounts) Declare(declared map[string]map[string]any) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if reflect.DeepEqual(declared, a.declared) {
-		return
-	}
-	a.declared, a.current = declared, secret.New(declared, a.registry, a.options)
-}
-
-func (a *accounts) now() *secret.Connections {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.current
-}
-
-// Connection resolves a connection by its name.
-func (a *accounts) Connection(name string) (connectors.Connection, error) {
-	return a.now().Connection(name)
-}
-
-// List is every connection, by name, and whether it is complete.
-func (a *accounts) List() []server.Connection {
-	now := a.now()
-	names := now.Names()
-	list := make([]server.Connection, 0, len(names))
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		c := server.Connection{Name: name, Connector: names[name], OK: true}
-		if _, err := now.Connection(name); err != nil {
-			c.OK, c.Reason = false, err.Error()
+// openVault opens the sealed secrets of a data directory. Their key is in that directory too, unless it is given as
+// BELLHOP_SECRET_KEY or in the file that BELLHOP_SECRET_KEY_FILE names; it is no flag, for others can see those.
+func openVault(data string) (*secret.Vault, error) {
+	key := os.Getenv("BELLHOP_SECRET_KEY")
+	if path := os.Getenv("BELLHOP_SECRET_KEY_FILE"); path != "" {
+		if key != "" {
+			return nil, usagef("BELLHOP_SECRET_KEY and BELLHOP_SECRET_KEY_FILE are both set: take one of them away")
 		}
-		list = append(list, c)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, cannotStart("BELLHOP_SECRET_KEY_FILE: %w", err)
+		}
+		if key = strings.TrimSpace(string(text)); key == "" {
+			return nil, cannotStart("BELLHOP_SECRET_KEY_FILE: %s is empty", path)
+		}
 	}
-	return list
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, cannotStart("%w", err)
+	}
+	vault, err := secret.OpenVault(data, key)
+	if err != nil {
+		return nil, cannotStart("%w", err)
+	}
+	return vault, nil
+}
+
+// notes keeps how connections are doing beside the runs.
+type notes struct{ store engine.Store }
+
+func (n notes) Load(ctx context.Context, name string) ([]byte, error) {
+	note, _, err := n.store.KV().Get(ctx, "connection/"+name)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, nil
+	}
+	return note, err
+}
+
+func (n notes) Save(ctx context.Context, name string, note []byte) error {
+	if _, err := n.store.Accept(ctx, engine.Batch{Puts: []engine.Put{{Key: "connection/" + name, Value: note, AnyRev: true}}}); err != nil {
+		return fmt.Errorf("note how connection %s is doing: %w", name, err)
+	}
+	return nil
 }

@@ -130,14 +130,27 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		defer cancel()
 		err = errors.Join(err, store.Close(closeCtx))
 	}()
-	connections := newAccounts(registry(), secret.Options{Dir: f.Dir(), Redactor: redactor})
 	publicURL := s.PublicURL
 	if publicURL == "" {
 		publicURL = "http://" + reachable(s.Listen)
 	}
+	vault, err := openVault(s.Data)
+	if err != nil {
+		return err
+	}
+	client := outbound.New(outbound.Options{Allow: s.Outbound.Allow, UserAgent: "Bellhop/" + version})
+	var stream atomic.Pointer[server.Server]
+	connections := secret.New(nil, registry(), secret.Options{
+		Dir: f.Dir(), Redactor: redactor, Vault: vault, HTTP: client, Notes: notes{store}, PublicURL: publicURL, Log: log,
+		Changed: func(name string) {
+			if srv := stream.Load(); srv != nil {
+				srv.ConnectionChanged(name)
+			}
+		},
+	})
 	e, err := engine.New(engine.Options{
 		Store: store, Connectors: registry(), Connections: connections.Connection, PublicURL: publicURL, Redact: redactor.Bytes, Zone: s.Zone(), Log: log,
-		HTTP: outbound.New(outbound.Options{Allow: s.Outbound.Allow, UserAgent: "Bellhop/" + version}),
+		HTTP: client, Tokens: connections.Tokens, Observe: connections.Observe,
 	})
 	if err != nil {
 		return err
@@ -151,7 +164,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	var draining atomic.Bool
 	srv, err := server.New(server.Options{
 		Engine: e, Connectors: registry(), Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
-		Accounts: connections.List, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
+		Connections: connections, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
 		UI:    ui.Files(),
 		Ready: func() bool { return !draining.Load() && store.Accepting() }, Log: log,
 	})
@@ -160,6 +173,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	}
 	l.Announce(srv)
 	triggers.Polled(srv.PollDone)
+	stream.Store(srv)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return cannotStart("listen on %s: %w\n  Another program may use it: stop that, or choose another address with --listen", s.Listen, reason(err))
@@ -181,6 +195,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	})
 	g.Go(func() error { return triggers.Run(work) })
 	g.Go(func() error { return l.Watch(work) })
+	g.Go(func() error { return connections.Run(work) })
 	drained := make(chan struct{})
 	g.Go(func() error {
 		defer close(drained)

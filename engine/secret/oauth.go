@@ -20,7 +20,7 @@ import (
 )
 
 // CallbackPath is where providers send people back to, below the public address.
-const CallbackPath = "/api/v1/connections/oauth/callback"
+const CallbackPath = "/oauth/callback"
 
 const (
 	flowTime   = 10 * time.Minute // from the start of a sign-in to its end

@@ -372,3 +372,11 @@ func (c *Connections) List() []Info {
 	}
 	return list
 }
+
+// RotateKey seals everything with a new key.
+func (c *Connections) RotateKey() error {
+	if c.options.Vault == nil {
+		return errors.New("there are no sealed secrets here")
+	}
+	return c.options.Vault.Rotate()
+}

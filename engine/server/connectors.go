@@ -74,9 +74,6 @@ func (s *Server) connectorRoutes() {
 		OperationID: "read-connector", Method: http.MethodGet, Path: "/api/v1/connectors/{id}", Tags: tags, Summary: "One connector with its actions",
 		Errors: []int{http.StatusNotFound},
 	}, s.readConnector)
-	handle(s, huma.Operation{
-		OperationID: "list-connections", Method: http.MethodGet, Path: "/api/v1/connections", Tags: tags, Summary: "List connections by name, without secrets",
-	}, s.listConnections)
 }
 
 // cut returns the items after the cursor, at most limit of them, and the next cursor. The list is in the order of key.
@@ -121,10 +118,4 @@ func (s *Server) readConnector(_ context.Context, in *struct {
 		})
 	}
 	return &body[connectorView]{out}, nil
-}
-
-func (s *Server) listConnections(_ context.Context, in *Paging) (*body[page[Connection]], error) {
-	items := append([]Connection{}, s.Accounts()...)
-	sort.Slice(items, func(i, j int) bool { return items[i].Name < items[j].Name })
-	return &body[page[Connection]]{cut(items, *in, func(c Connection) string { return c.Name })}, nil
 }

@@ -15,16 +15,17 @@ import (
 
 // Types of the events on the stream.
 const (
-	eventHello    = "server.hello"
-	eventDraining = "server.draining"
-	eventStarted  = "run.started"
-	eventStep     = "run.step"
-	eventFinished = "run.finished"
-	eventChanged  = "workflow.changed"
-	eventProblem  = "workflow.problem"
-	eventDelivery = "delivery.received"
-	eventPoll     = "poll.done"
-	eventReset    = "reset"
+	eventHello      = "server.hello"
+	eventDraining   = "server.draining"
+	eventStarted    = "run.started"
+	eventStep       = "run.step"
+	eventFinished   = "run.finished"
+	eventChanged    = "workflow.changed"
+	eventProblem    = "workflow.problem"
+	eventDelivery   = "delivery.received"
+	eventPoll       = "poll.done"
+	eventConnection = "connection.state"
+	eventReset      = "reset"
 )
 
 // notice is one event of the stream as a plain value: it is made for every record of every run, mostly with nobody
@@ -187,6 +188,8 @@ func (n *notice) data() any {
 		return map[string]any{"workflow": n.workflow, "version": n.text}
 	case eventProblem:
 		return map[string]any{"workflow": n.workflow, "problems": n.problems}
+	case eventConnection:
+		return map[string]any{"connection": n.text, "state": n.status}
 	case eventDelivery:
 		return map[string]any{"delivery": n.id.String(), "workflow": n.workflow, "outcome": n.status}
 	case eventPoll:
@@ -197,7 +200,7 @@ func (n *notice) data() any {
 	return map[string]any{}
 }
 
-// topics is what a reader wants: runs, run:<id>, workflows, deliveries, deliveries:<workflow>, polls, polls:<workflow>.
+// topics is what a reader wants: runs, run:<id>, workflows, connections, deliveries, deliveries:<workflow>, polls, polls:<workflow>.
 // None means all.
 type topics map[string]bool
 
@@ -211,8 +214,8 @@ func parseTopics(list string) (topics, *failure) {
 			continue
 		case len(t) == maxTopics, len(name) > 600,
 			sub && of == "", sub && kind != "run" && kind != "deliveries" && kind != "polls",
-			!sub && kind != "runs" && kind != "workflows" && kind != "deliveries" && kind != "polls":
-			return nil, fail(422, "topic "+clip(name)+" is not known", "topics are runs, run:<id>, workflows, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
+			!sub && kind != "runs" && kind != "workflows" && kind != "deliveries" && kind != "polls" && kind != "connections":
+			return nil, fail(422, "topic "+clip(name)+" is not known", "topics are runs, run:<id>, workflows, connections, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
 		}
 		t[name] = true
 	}
@@ -240,6 +243,8 @@ func (t topics) want(n *notice) bool {
 		return t["runs"] || t["run:"+n.run.String()]
 	case eventChanged, eventProblem:
 		return t["workflows"]
+	case eventConnection:
+		return t["connections"]
 	case eventDelivery:
 		return t["deliveries"] || t["deliveries:"+n.workflow]
 	case eventPoll:

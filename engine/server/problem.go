@@ -18,6 +18,7 @@ import (
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/expression"
 	"github.com/bellhop-dev/bellhop/engine/folder"
+	"github.com/bellhop-dev/bellhop/engine/secret"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -103,6 +104,7 @@ func (s *Server) explain(ctx context.Context, operation string, err error) error
 		input    *engine.InputError
 		problems workflow.Problems
 		expr     *expression.Error
+		entered  *secret.InputError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -115,6 +117,16 @@ func (s *Server) explain(ctx context.Context, operation string, err error) error
 		return fail(status, err.Error(), "nothing was stored; repeat the call").with("Retry-After", seconds(full.RetryAfter))
 	case errors.As(err, &input):
 		return fail(http.StatusBadRequest, input.Message, "")
+	case errors.As(err, &entered):
+		p := fail(http.StatusUnprocessableEntity, entered.Message, "")
+		if entered.Key != "" {
+			p.Errors = []*huma.ErrorDetail{{Message: entered.Message, Location: entered.Key}}
+		}
+		return p
+	case errors.Is(err, secret.ErrUnknown):
+		return fail(http.StatusNotFound, err.Error(), "GET /api/v1/connections lists them")
+	case errors.Is(err, secret.ErrChanged):
+		return fail(http.StatusConflict, err.Error(), "read it again and repeat the call")
 	case errors.As(err, &problems):
 		return brokenText(problems)
 	case errors.As(err, &expr):

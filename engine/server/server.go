@@ -18,6 +18,7 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/folder"
+	"github.com/bellhop-dev/bellhop/engine/secret"
 )
 
 // Options is what a Server is made of. Engine, Connectors, Folder, Files, Reload, Triggers and Hooks are required.
@@ -28,13 +29,14 @@ type Options struct {
 	Files      func() []folder.File            // the workflow files as they were last read, broken ones too, by id
 	Reload     func(ctx context.Context) error // reads the folder and makes it live; returns when it is
 	Triggers   Triggers
-	Hooks      http.Handler        // serves everything below /hooks/
-	Accounts   func() []Connection // the connections, by name; nil: there are none
-	UI         fs.FS               // nil: no UI
-	AdminToken string              // empty: the API answers callers on this machine only
-	Version    string              // of this build
-	Ready      func() bool         // whether hooks are accepted; nil: always
-	Log        *slog.Logger
+	Hooks      http.Handler // serves everything below /hooks/
+	// Connections are those that bellhop.yaml declares and that people entered; nil: there are none.
+	Connections *secret.Connections
+	UI          fs.FS       // nil: no UI
+	AdminToken  string      // empty: the API answers callers on this machine only
+	Version     string      // of this build
+	Ready       func() bool // whether hooks are accepted; nil: always
+	Log         *slog.Logger
 }
 
 // Folder is the part of a user's folder that the API reads and writes.
@@ -46,14 +48,10 @@ type Folder interface {
 	// Write stores the text of a workflow file if its version is still ifVersion (empty: there is no file yet),
 	// and returns the new version; else folder.ErrChanged.
 	Write(id string, text []byte, ifVersion string) (version string, err error)
-}
-
-// Connection is a connection as the API shows it, without its secrets.
-type Connection struct {
-	Name      string `json:"name"`
-	Connector string `json:"connector"`
-	OK        bool   `json:"ok" doc:"Whether its fields and secrets are complete. Nobody was called to find out."`
-	Reason    string `json:"reason,omitempty" doc:"Why it is not."`
+	// Declare adds a connection to bellhop.yaml; raw holds no secret.
+	Declare(name string, raw map[string]any) error
+	// Undeclare takes it out again, unless somebody wrote more there.
+	Undeclare(name string, raw map[string]any) error
 }
 
 // Server answers HTTP. It is safe for concurrent use.
@@ -85,9 +83,6 @@ func New(o Options) (*Server, error) {
 	if o.Ready == nil {
 		o.Ready = func() bool { return true }
 	}
-	if o.Accounts == nil {
-		o.Accounts = func() []Connection { return nil }
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -117,6 +112,7 @@ func New(o Options) (*Server, error) {
 	s.runRoutes()
 	s.deliveryRoutes()
 	s.connectorRoutes()
+	s.connectionRoutes()
 	s.expressionRoutes()
 	s.eventRoutes()
 	if err := s.renderOpenAPI(); err != nil {

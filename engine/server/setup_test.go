@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,11 +18,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/catalog"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/bolt"
 	"github.com/bellhop-dev/bellhop/engine/folder"
 	"github.com/bellhop-dev/bellhop/engine/outbound"
+	"github.com/bellhop-dev/bellhop/engine/secret"
 	"github.com/bellhop-dev/bellhop/engine/server"
 	"github.com/bellhop-dev/bellhop/engine/trigger"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
@@ -36,6 +39,9 @@ type house struct {
 	engine   *engine.Engine
 	triggers *trigger.Set
 	folder   *folder.Folder
+
+	registry    *connectors.Registry
+	connections *secret.Connections
 
 	mu    sync.Mutex
 	files []folder.File
@@ -87,6 +93,7 @@ func newHouse(t testing.TB, change func(*server.Options)) *house {
 	}
 	h := &house{t: t, dir: dir}
 	registry := catalog.Registry()
+	h.registry = registry
 	store, err := bolt.Open(filepath.Join(dir, "data"), bolt.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -100,16 +107,22 @@ func newHouse(t testing.TB, change func(*server.Options)) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.folder.Close() })
-	if h.engine, err = engine.New(engine.Options{Store: store, Connectors: registry, HTTP: outbound.New(outbound.Options{})}); err != nil {
+	client := outbound.New(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	vault, err := secret.OpenVault(filepath.Join(dir, "data"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.connections = secret.New(h.folder.Settings().Connections, registry, secret.Options{Dir: dir, Vault: vault, HTTP: client, PublicURL: "http://bell.example", Redactor: &secret.Redactor{}})
+	if h.engine, err = engine.New(engine.Options{
+		Store: store, Connectors: registry, HTTP: client, Connections: h.connections.Connection, Tokens: h.connections.Tokens, PublicURL: "http://bell.example",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	h.triggers = trigger.New(trigger.Options{Engine: h.engine, Store: store, PublicURL: "http://bell.example"})
 	o := server.Options{
 		Engine: h.engine, Connectors: registry, Folder: h.folder, Files: h.current, Reload: h.reload, Triggers: h.triggers, Hooks: h.triggers,
-		Accounts: func() []server.Connection {
-			return []server.Connection{{Name: "sender", Connector: "webhook", Reason: "BELLHOP_TEST_ABSENT is not set"}}
-		},
-		UI: ui.Files(), Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
+		Connections: h.connections,
+		UI:          ui.Files(), Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&o)
@@ -163,6 +176,7 @@ func (h *house) reload(ctx context.Context) error {
 		h.WorkflowChanged(f.ID, f.Workflow.Version)
 	}
 	h.triggers.Apply(live)
+	h.connections.Declare(h.folder.Settings().Connections)
 	h.mu.Lock()
 	h.files = files
 	h.mu.Unlock()

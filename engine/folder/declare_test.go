@@ -1,0 +1,72 @@
+package folder_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bellhop-dev/bellhop/engine/folder"
+)
+
+func TestDeclare(t *testing.T) {
+	raw := map[string]any{"connector": "slack", "auth": "bot", "channels": []any{"#a", "#b"}}
+	const none = "connections: {}\n" // a file keeps its last field
+	cases := []struct{ name, before, left string }{
+		{"no file", "", none},
+		{"only comments", "# ours\n", none},
+		{"no connections", "timezone: Europe/Berlin # home\n\n# the end\n", ""},
+		{"others", "connections:\n  # the CRM\n  crm: {connector: http, auth: bearer, token: \"${{ env.CRM }}\"}   # by Ada\ntimezone: UTC\n", ""},
+		{"blocks", "connections:\n  crm:\n    connector: http\n    auth: bearer\n    token: \"${{ env.CRM }}\"\n", ""},
+		{"in one line", "connections: {crm: {connector: http, auth: bearer, token: \"${{ env.CRM }}\"}}\n", ""},
+	}
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "bellhop.yaml")
+			if tt.name != "no file" {
+				if err := os.WriteFile(path, []byte(tt.before), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f, err := folder.Open(dir, folder.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if err := f.Declare("team-slack", raw); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, problems := folder.ParseSettings("bellhop.yaml", text, nil)
+			if diff := cmp.Diff(raw, got.Connections["team-slack"]); diff != "" || problems.Err() != nil {
+				t.Fatalf("%v\n%s\n%s", problems, diff, text)
+			}
+			for line := range strings.Lines(tt.before) {
+				if !strings.HasPrefix(line, "connections: {") && !strings.Contains(string(text), line) {
+					t.Errorf("the line %q is gone:\n%s", line, text)
+				}
+			}
+			if err := f.Declare("team-slack", raw); err == nil {
+				t.Error("it was declared twice")
+			}
+			if err := f.Undeclare("team-slack", map[string]any{"connector": "other"}); err != nil {
+				t.Fatal(err)
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(text) {
+				t.Errorf("what another hand wrote was removed:\n%s", after)
+			}
+			if err := f.Undeclare("team-slack", raw); err != nil {
+				t.Fatal(err)
+			}
+			if after, _ := os.ReadFile(path); string(after) != tt.before+tt.left {
+				t.Errorf("not as before:\n%s\nwant\n%s", after, tt.before+tt.left)
+			}
+		})
+	}
+}
