@@ -18,6 +18,7 @@ run: build ## start Bellhop with the example workflows and say what to try
 	./$(BIN) serve --dir bin/demo
 
 test: build ## all tests with the race detector, the example workflows and their tests
+	.ci/npm
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 	./$(BIN) check workflows
 	./$(BIN) test workflows
