@@ -14,6 +14,13 @@ import (
 	"github.com/expr-lang/expr/parser"
 )
 
+// parserConfig is only read by the parser. Making it anew costs more than reading most expressions.
+var parserConfig = func() *conf.Config {
+	c := conf.CreateNew()
+	c.MaxNodes = maxNodes
+	return c
+}()
+
 // parse gives the tree of an expression. The grammar is expr-lang's; its virtual machine is not used, because it has
 // no bound in time and none on texts, and nil would behave as it does in Go.
 func parse(src string) (tree ast.Node, err error) {
@@ -25,9 +32,7 @@ func parse(src string) (tree ast.Node, err error) {
 			err = faultf("the expression cannot be read: %v", r)
 		}
 	}()
-	config := conf.CreateNew()
-	config.MaxNodes = maxNodes
-	parsed, err := parser.ParseWithConfig(src, config)
+	parsed, err := parser.ParseWithConfig(src, parserConfig)
 	if err != nil {
 		return nil, parseFault(src, err)
 	}
