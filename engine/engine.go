@@ -44,6 +44,7 @@ type Engine struct {
 	finished [StatusCanceled + 1]atomic.Uint64 // by status
 
 	mu       sync.RWMutex
+	notes    map[string]Note               // by id@version: what to write into the history when it is published
 	current  map[string]*workflow.Workflow // by id
 	versions map[string]*workflow.Workflow // by id@version: what runs have asked for, bounded
 	running  map[RunID]*execution
@@ -95,6 +96,7 @@ func New(o Options) (*Engine, error) {
 	return &Engine{
 		Options:  o,
 		values:   NewValues(o.Store),
+		notes:    map[string]Note{},
 		current:  map[string]*workflow.Workflow{},
 		versions: map[string]*workflow.Workflow{},
 		running:  map[RunID]*execution{},
@@ -120,7 +122,8 @@ func (e *Engine) Publish(ctx context.Context, ws ...*workflow.Workflow) error {
 		}
 		puts = append(puts,
 			Put{Key: versionKey(w.ID, w.Version), Value: w.Source, AnyRev: true},
-			Put{Key: versionKey(w.ID, ""), Value: []byte(w.Version), AnyRev: true})
+			Put{Key: versionKey(w.ID, ""), Value: []byte(w.Version), AnyRev: true},
+			e.publication(w, string(head)))
 	}
 	const perWrite = 500
 	for len(puts) > 0 {

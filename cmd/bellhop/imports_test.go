@@ -41,9 +41,10 @@ var rooms = map[string][]string{
 	"engine/secret":      {"connectors", "connectors/value"},
 	"engine/folder":      {"engine/workflow", "engine/secret", "engine/outbound", "connectors"},
 	"engine/rehearsal":   {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
+	"engine/draft":       {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 	"engine/server": {
 		"connectors", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",
-		"engine/secret", "engine/outbound", "engine/rehearsal",
+		"engine/secret", "engine/outbound", "engine/rehearsal", "engine/draft",
 	},
 	"ui":          {},
 	"workflows":   {},

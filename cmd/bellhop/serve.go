@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,6 +31,7 @@ import (
 	"github.com/bellhop-dev/bellhop/engine/trigger"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 	"github.com/bellhop-dev/bellhop/ui"
+	"github.com/bellhop-dev/bellhop/workflows"
 )
 
 const (
@@ -165,7 +167,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	srv, err := server.New(server.Options{
 		Engine: e, Connectors: registry(), Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
 		Connections: connections, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
-		UI:    ui.Files(),
+		UI: ui.Files(), Templates: templates(),
 		Ready: func() bool { return !draining.Load() && store.Accepting() }, Log: log,
 	})
 	if err != nil {
@@ -218,6 +220,22 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		log.Info("stopped")
 	}
 	return err
+}
+
+// templates are the examples that ship, but those that only answer other examples.
+func templates() []server.Template {
+	names, err := fs.Glob(workflows.Files, "*.yaml")
+	if err != nil {
+		return nil // the pattern is a literal
+	}
+	var list []server.Template
+	for _, name := range names {
+		id := strings.TrimSuffix(name, ".yaml")
+		if text, err := workflows.Files.ReadFile(name); err == nil && !strings.HasSuffix(id, ".test") {
+			list = append(list, server.Template{ID: id, Text: text})
+		}
+	}
+	return list
 }
 
 // retention is a workflow's own rule for its history.

@@ -28,7 +28,8 @@ const (
 func (s *Server) eventRoutes() {
 	handle(s, huma.Operation{
 		OperationID: "read-events", Method: http.MethodGet, Path: eventsPath, Tags: []string{"events"}, Summary: "The stream of server-sent events",
-		Description: "Types: server.hello, run.started, run.step, run.finished, workflow.changed, workflow.problem, delivery.received, poll.done, connection.state, server.draining. " +
+		Description: "Types: server.hello, run.started, run.step, run.finished, workflow.changed, workflow.problem, draft.changed, " +
+			"delivery.received, poll.done, connection.state, server.draining. " +
 			"They are summaries; fetch the data. The last 1,000 are kept for Last-Event-ID; `reset` says that some were missed: fetch everything again.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "Events, until either side ends it",
@@ -38,7 +39,7 @@ func (s *Server) eventRoutes() {
 }
 
 func (s *Server) events(_ context.Context, in *struct {
-	Topics string `query:"topics" maxLength:"4096" doc:"Comma-separated: runs, run:<id>, workflows, connections, deliveries, deliveries:<workflow>, polls, polls:<workflow>; empty: all."`
+	Topics string `query:"topics" maxLength:"4096" doc:"Comma-separated: runs, run:<id>, workflows, drafts, draft:<id>, connections, deliveries, deliveries:<workflow>, polls, polls:<workflow>; empty: all."`
 	LastID string `header:"Last-Event-ID" maxLength:"64"`
 },
 ) (*huma.StreamResponse, error) {

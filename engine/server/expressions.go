@@ -49,6 +49,68 @@ func (s *Server) expressionRoutes() {
 		OperationID: "evaluate-expressions", Method: http.MethodPost, Path: "/api/v1/expressions/evaluate", Tags: []string{"expressions"},
 		Summary: "Try expressions and templates on sample data", Errors: []int{http.StatusUnprocessableEntity},
 	}, s.evaluate)
+	handle(s, huma.Operation{
+		OperationID: "expression-rows", Method: http.MethodPost, Path: "/api/v1/expressions/rows", Tags: []string{"expressions"},
+		Summary: "Show a condition as rows, or write rows as a condition", Errors: []int{http.StatusUnprocessableEntity},
+	}, s.rows)
+}
+
+// rowsView is a condition both ways.
+type rowsView struct {
+	Expr     string            `json:"expr"`
+	Rows     *expression.Rows  `json:"rows" doc:"null: rows cannot say it, so it is edited as a formula."`
+	Editable bool              `json:"editable" doc:"Whether a form can edit the rows: groups stand at most one level deep."`
+	Text     string            `json:"text" doc:"The condition in words, where there are rows."`
+	Refs     []string          `json:"refs" nullable:"false" doc:"The data that it reads."`
+	Problems []evaluationError `json:"problems" nullable:"false"`
+}
+
+func (s *Server) rows(_ context.Context, in *struct {
+	Body struct {
+		Expr *string          `json:"expr,omitempty" maxLength:"8192" doc:"A condition to show. Exactly one of expr and rows is given."`
+		Rows *expression.Rows `json:"rows,omitempty" doc:"Rows to write."`
+	}
+},
+) (*body[rowsView], error) {
+	if (in.Body.Expr == nil) == (in.Body.Rows == nil) {
+		return nil, fail(http.StatusUnprocessableEntity, "exactly one of expr and rows is needed", "")
+	}
+	out := rowsView{Refs: []string{}, Problems: []evaluationError{}, Rows: in.Body.Rows}
+	var err error
+	if in.Body.Rows != nil {
+		if out.Expr, err = in.Body.Rows.Expr(); err != nil {
+			return nil, err
+		}
+	} else {
+		out.Expr = *in.Body.Expr
+		out.Rows, err = expression.RowsOf(out.Expr)
+	}
+	var p *expression.Program
+	if err == nil {
+		p, err = expression.Compile(out.Expr, &expression.Scope{Roots: roots})
+	}
+	var x *expression.Error
+	switch {
+	case err == nil:
+		out.Refs = pathsOf(p.Refs())
+	case errors.As(err, &x):
+		out.Problems = append(out.Problems, evaluationError{x.Message, x.Hint, x.Line, x.Column})
+	default:
+		return nil, err
+	}
+	if out.Rows != nil {
+		out.Editable, out.Text = out.Rows.Depth() <= 1, out.Rows.Text()
+	}
+	return &body[rowsView]{out}, nil
+}
+
+// pathsOf writes what is read as texts.
+func pathsOf(refs []expression.Ref) []string {
+	paths := make([]string, len(refs))
+	for i, ref := range refs {
+		paths[i] = strings.Join(ref.Path, ".")
+	}
+	return paths
 }
 
 func (s *Server) evaluate(ctx context.Context, in *struct {
@@ -112,9 +174,7 @@ func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
 			v, err = t.Eval(ctx, env)
 		}
 	}
-	for _, ref := range refs {
-		out.Refs = append(out.Refs, strings.Join(ref.Path, "."))
-	}
+	out.Refs = pathsOf(refs)
 	if err == nil {
 		out.Type = typeName(v)
 		out.Value = v

@@ -25,6 +25,7 @@ const (
 	eventDelivery   = "delivery.received"
 	eventPoll       = "poll.done"
 	eventConnection = "connection.state"
+	eventDraft      = "draft.changed"
 	eventReset      = "reset"
 )
 
@@ -190,6 +191,8 @@ func (n *notice) data() any {
 		return map[string]any{"workflow": n.workflow, "problems": n.problems}
 	case eventConnection:
 		return map[string]any{"connection": n.text, "state": n.status}
+	case eventDraft:
+		return map[string]any{"draft": n.workflow, "rev": n.text, "by": n.status}
 	case eventDelivery:
 		return map[string]any{"delivery": n.id.String(), "workflow": n.workflow, "outcome": n.status}
 	case eventPoll:
@@ -200,8 +203,8 @@ func (n *notice) data() any {
 	return map[string]any{}
 }
 
-// topics is what a reader wants: runs, run:<id>, workflows, connections, deliveries, deliveries:<workflow>, polls, polls:<workflow>.
-// None means all.
+// topics is what a reader wants: runs, run:<id>, workflows, drafts, draft:<id>, connections, deliveries,
+// deliveries:<workflow>, polls, polls:<workflow>. None means all.
 type topics map[string]bool
 
 func parseTopics(list string) (topics, *failure) {
@@ -213,9 +216,10 @@ func parseTopics(list string) (topics, *failure) {
 		case name == "":
 			continue
 		case len(t) == maxTopics, len(name) > 600,
-			sub && of == "", sub && kind != "run" && kind != "deliveries" && kind != "polls",
-			!sub && kind != "runs" && kind != "workflows" && kind != "deliveries" && kind != "polls" && kind != "connections":
-			return nil, fail(422, "topic "+clip(name)+" is not known", "topics are runs, run:<id>, workflows, connections, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
+			sub && of == "", sub && kind != "run" && kind != "draft" && kind != "deliveries" && kind != "polls",
+			!sub && kind != "runs" && kind != "workflows" && kind != "drafts" && kind != "deliveries" && kind != "polls" && kind != "connections":
+			return nil, fail(422, "topic "+clip(name)+" is not known",
+				"topics are runs, run:<id>, workflows, drafts, draft:<id>, connections, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
 		}
 		t[name] = true
 	}
@@ -245,6 +249,8 @@ func (t topics) want(n *notice) bool {
 		return t["workflows"]
 	case eventConnection:
 		return t["connections"]
+	case eventDraft:
+		return t["drafts"] || t["draft:"+n.workflow]
 	case eventDelivery:
 		return t["deliveries"] || t["deliveries:"+n.workflow]
 	case eventPoll:

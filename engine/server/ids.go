@@ -6,34 +6,49 @@ import (
 	"strings"
 )
 
-const workflowsPath = "/api/v1/workflows/"
+// idRoutes are the routes below an id that may hold slashes, by the resource: what follows the id, where * is any one
+// segment.
+var idRoutes = map[string][]string{
+	"/api/v1/workflows/": {
+		"text", "enabled", "runs", "versions", "versions/*", "versions/*/restore", "triggers/*", "triggers/*/keys", "triggers/*/poll", "triggers/*/rewind",
+		"replay", "duplicate", "rename", "restore", "tests",
+	},
+	"/api/v1/drafts/": {
+		"text", "undo", "redo", "resolve", "publish", "publish/undo", "diff", "fields", "complete", "test", "steps/*/test", "samples", "samples/*", "samples/*/pin",
+	},
+}
 
 // joinID makes one path segment of a workflow id that was sent with plain slashes: the router sees
 // /workflows/billing%2Finvoice/text for /workflows/billing/invoice/text. What follows the id is known by its
 // name, the longest match first; a workflow whose id itself ends in such a name is reached with %2F.
 func joinID(r *http.Request) *http.Request {
-	if !strings.HasPrefix(r.URL.Path, workflowsPath) {
-		return r
+	for top, routes := range idRoutes {
+		if strings.HasPrefix(r.URL.Path, top) {
+			return joinBelow(r, top, routes)
+		}
 	}
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), workflowsPath)
+	return r
+}
+
+func joinBelow(r *http.Request, top string, routes []string) *http.Request {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), top)
 	if !ok {
 		return r
 	}
 	segments := strings.Split(rest, "/")
 	n := len(segments)
-	switch {
-	case n >= 4 && segments[n-3] == "triggers" && (segments[n-1] == "keys" || segments[n-1] == "poll" || segments[n-1] == "rewind"):
-		n -= 3
-	case n >= 3 && (segments[n-2] == "versions" || segments[n-2] == "triggers"):
-		n -= 2
-	case n >= 2 && (segments[n-1] == "text" || segments[n-1] == "enabled" || segments[n-1] == "runs" || segments[n-1] == "replay"):
-		n--
+	tail := 0
+	for _, route := range routes {
+		parts := strings.Split(route, "/")
+		if len(parts) > tail && len(parts) < n && follows(segments[n-len(parts):], parts) {
+			tail = len(parts)
+		}
 	}
-	if n < 2 {
+	if n -= tail; n < 2 {
 		return r
 	}
 	id := strings.Join(segments[:n], "%2F")
-	raw := workflowsPath + strings.Join(append([]string{id}, segments[n:]...), "/")
+	raw := top + strings.Join(append([]string{id}, segments[n:]...), "/")
 	path, err := url.PathUnescape(raw)
 	if err != nil {
 		return r
@@ -42,4 +57,13 @@ func joinID(r *http.Request) *http.Request {
 	address.Path, address.RawPath = path, raw
 	joined.URL = &address
 	return &joined
+}
+
+func follows(segments, parts []string) bool {
+	for i, part := range parts {
+		if part != "*" && part != segments[i] {
+			return false
+		}
+	}
+	return true
 }

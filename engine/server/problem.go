@@ -24,15 +24,19 @@ import (
 
 // failure is an error answer as RFC 9457 has it: what went wrong and where (detail), and what to do (hint).
 type failure struct {
-	Type     string              `json:"type" doc:"Always about:blank: status says what kind of problem it is." example:"about:blank"`
-	Title    string              `json:"title" doc:"The name of the status." example:"Not Found"`
+	Type     string              `json:"type" doc:"about:blank where status alone says what kind of problem it is, else urn:bellhop: and the code." example:"about:blank"`
+	Title    string              `json:"title" doc:"What went wrong in the words of a user; the name of the status where there is no code." example:"Not Found"`
 	Status   int                 `json:"status" example:"404"`
 	Detail   string              `json:"detail" doc:"What went wrong, and where."`
 	Hint     string              `json:"hint,omitempty" doc:"What to do about it."`
 	Errors   []*huma.ErrorDetail `json:"errors,omitempty" doc:"What is wrong with the request, one by one."`
 	Problems workflow.Problems   `json:"problems,omitempty" doc:"What is wrong with the workflow file, one by one."`
-	Version  string              `json:"version,omitempty" doc:"412 and 428: the version that the file has now."`
-	Text     string              `json:"text,omitempty" doc:"412: the text that the file has now."`
+	Version  string              `json:"version,omitempty" doc:"409, 412 and 428: the version that the file, or the revision that the draft has now."`
+	Text     string              `json:"text,omitempty" doc:"409 and 412: the text that it has now."`
+	Code     string              `json:"code,omitempty" doc:"What happened, for programs and translation." example:"file_changed"`
+	Effect   string              `json:"effect,omitempty" doc:"What did and did not happen."`
+	Fixes    []fixItem           `json:"fixes,omitempty" doc:"What can be done about it, as buttons."`
+	Raw      string              `json:"raw,omitempty" doc:"What the other side answered."`
 
 	header http.Header
 }
@@ -52,6 +56,20 @@ const problemType = "application/problem+json"
 
 func fail(status int, detail, hint string) *failure {
 	return &failure{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Hint: hint}
+}
+
+// fixItem is a button that mends a failure.
+type fixItem struct {
+	Label  string `json:"label"`
+	Action string `json:"action" doc:"What the button does, such as reload, undo or resolve:theirs."`
+}
+
+func fix(label, action string) fixItem { return fixItem{label, action} }
+
+// coded gives a failure a name, a title for people and what it means for them.
+func (p *failure) coded(code, title, effect string, fixes ...fixItem) *failure {
+	p.Type, p.Code, p.Title, p.Effect, p.Fixes = "urn:bellhop:"+code, code, title, effect, fixes
+	return p
 }
 
 func (p *failure) with(key, value string) *failure {

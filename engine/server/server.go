@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -17,8 +18,10 @@ import (
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/draft"
 	"github.com/bellhop-dev/bellhop/engine/folder"
 	"github.com/bellhop-dev/bellhop/engine/secret"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 // Options is what a Server is made of. Engine, Connectors, Folder, Files, Reload, Triggers and Hooks are required.
@@ -32,6 +35,7 @@ type Options struct {
 	Hooks      http.Handler // serves everything below /hooks/
 	// Connections are those that bellhop.yaml declares and that people entered; nil: there are none.
 	Connections *secret.Connections
+	Templates   []Template  // what new workflows may begin with
 	UI          fs.FS       // nil: no UI
 	AdminToken  string      // empty: the API answers callers on this machine only
 	Version     string      // of this build
@@ -64,6 +68,9 @@ type Server struct {
 	hub     *hub
 	metrics *metrics
 
+	drafts     draft.Store
+	draftHooks draftHooks
+
 	apiCalls  atomic.Int64 // under way
 	hookCalls atomic.Int64
 }
@@ -88,6 +95,14 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o, guard: newGuard(o.AdminToken), hub: newHub()}
 	s.metrics = newMetrics(s)
+	s.drafts = draft.Store{KV: o.Engine.Store.KV()}
+	s.draftHooks.check = func(id string, text []byte) *workflow.Workflow { return o.Folder.Check(id, text).Workflow }
+	s.draftHooks.apply = o.Triggers.Draft
+	stored, err := s.drafts.List(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s.draftHooks.load(stored)
 
 	r := gin.New()
 	r.UseRawPath, r.UnescapePathValues = true, true // an id may hold %2F
@@ -114,6 +129,7 @@ func New(o Options) (*Server, error) {
 	s.connectorRoutes()
 	s.connectionRoutes()
 	s.expressionRoutes()
+	s.draftRoutes()
 	s.eventRoutes()
 	if err := s.renderOpenAPI(); err != nil {
 		return nil, err

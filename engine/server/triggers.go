@@ -28,6 +28,8 @@ type Triggers interface {
 	DryPoll(ctx context.Context, workflow, trigger string) (*trigger.DryPoll, error)
 	// Rewind changes what a poll remembers.
 	Rewind(ctx context.Context, workflow, trigger string, how trigger.Rewind) (*trigger.Rewound, error)
+	// Draft makes these all the drafts whose webhooks are answered and kept.
+	Draft(ws []*workflow.Workflow)
 }
 
 // pollTimeout bounds a call that waits for a poll: as long as an answer may take.

@@ -75,11 +75,11 @@ type segment struct {
 
 // newRoutes gives each path and method to one hook. Where two want the same, an enabled workflow that has it in before
 // keeps it, so that no new file takes the calls of a running one; else enabled workflows go before disabled ones, and
-// then the smaller id wins.
+// then the smaller id wins, and a file before its draft, which stands behind it in ws.
 func newRoutes(ws []*workflow.Workflow, keys *signature.Keys, before *routes) *routes {
 	r := &routes{owners: map[address]string{}, taken: map[ownerKey]string{}}
 	ws = slices.Clone(ws)
-	slices.SortFunc(ws, func(a, b *workflow.Workflow) int {
+	slices.SortStableFunc(ws, func(a, b *workflow.Workflow) int {
 		if a.Enabled != b.Enabled {
 			if a.Enabled {
 				return -1

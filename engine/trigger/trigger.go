@@ -57,6 +57,8 @@ type Set struct {
 	onPoll func(workflow, trigger string, r PollRecord)
 
 	mu       sync.Mutex
+	all      []*workflow.Workflow // the current ones, as Apply got them
+	drafts   []*workflow.Workflow
 	current  map[string]*workflow.Workflow
 	cursors  map[ownerKey]*cursor
 	changed  chan struct{} // has room for one: Run looks at current again
@@ -81,13 +83,22 @@ func (s *Set) Apply(ws []*workflow.Workflow) {
 		current[w.ID] = w
 	}
 	s.mu.Lock()
-	s.current = current
-	s.routes.Store(newRoutes(ws, s.keys, s.routes.Load()))
+	s.current, s.all = current, ws
+	s.routes.Store(newRoutes(append(ws[:len(ws):len(ws)], s.drafts...), s.keys, s.routes.Load()))
 	s.mu.Unlock()
 	select {
 	case s.changed <- struct{}{}:
 	default: // a look is due already, and it will see this
 	}
+}
+
+// Draft makes ws all the drafts there are. What comes to a webhook of a draft, at an address that no workflow has, is
+// kept and not run, so that the address works before the draft is published. The workflows are disabled ones.
+func (s *Set) Draft(ws []*workflow.Workflow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drafts = ws
+	s.routes.Store(newRoutes(append(s.all[:len(s.all):len(s.all)], ws...), s.keys, s.routes.Load()))
 }
 
 // Drain makes every hook answer 503 from now on.

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Op is one change of a workflow file: Put, Insert, Delete, Move or RenameStep.
+// Op is one change of a workflow file: Put, Insert, Delete, Move, Note or RenameStep.
 type Op interface {
 	// apply changes the text and the data that the text must then hold.
 	apply(e *editor) error
@@ -16,7 +16,7 @@ type Op interface {
 }
 
 // Put gives a field or an entry a value. The last names of the path may be missing: then they are added. Value is
-// plain data or a Text.
+// plain data, JSON or a Text.
 type Put struct {
 	Path  Path
 	Value any
@@ -40,6 +40,15 @@ type Move struct{ From, To Path }
 // RenameStep changes the id of a step and every expression that reads the step.
 type RenameStep struct{ Old, New string }
 
+// Note sets the comment above a step or a trigger; an empty one removes it.
+type Note struct {
+	Path Path
+	Text string // without # marks
+}
+
+// JSON is a value given as JSON text; it is written with its fields in that order.
+type JSON []byte
+
 // Text is a value given as YAML text, with its comments. It is written as it is but for its indentation.
 type Text string
 
@@ -47,6 +56,7 @@ func (o Put) String() string        { return "set " + string(o.Path) }
 func (o Insert) String() string     { return fmt.Sprintf("insert %s[%d]", o.Path, o.At) }
 func (o Delete) String() string     { return "delete " + string(o.Path) }
 func (o Move) String() string       { return fmt.Sprintf("move %s to %s", o.From, o.To) }
+func (o Note) String() string       { return "note on " + string(o.Path) }
 func (o RenameStep) String() string { return fmt.Sprintf("rename step %s to %s", o.Old, o.New) }
 
 // EditError says why a file was left as it was.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -65,10 +66,19 @@ func (e *editor) set(t *target, d *datum) error {
 	return e.commit(e.add(n, i, e.layout().entry(stringText(key, 0, false)+":", d, 0), nil))
 }
 
-// fieldIndex is where a new field goes: in the order of the format at the top of the file, else at the end.
+// fieldIndex is where a new field goes: in the order of the format at the top of the file, first what names a step or
+// trigger, else at the end.
 func (e *editor) fieldIndex(t *target, key string) int {
 	n := t.node()
 	rank := slices.Index(keyOrder, key)
+	first := []string{"id", "name", "if"}
+	if own := slices.Index(first, key); own >= 0 && len(t.indexes) > 1 && t.parent().Kind == yaml.SequenceNode {
+		i := 0
+		for i < size(n) && slices.Contains(first[:own], n.Content[2*i].Value) {
+			i++
+		}
+		return i
+	}
 	if len(t.indexes) > 0 || rank < 0 || isFlow(n) {
 		return size(n)
 	}
@@ -389,6 +399,34 @@ func (e *editor) shift(n *yaml.Node, from, to int) []cut {
 		cuts = append(cuts, cut{start, end, string(e.src[first:last])})
 	}
 	return cuts
+}
+
+func (o Note) apply(e *editor) error {
+	t, err := e.existing(o.Path)
+	if err != nil {
+		return err
+	}
+	list, i := t.parent(), t.index()
+	dash, _ := e.bare(list, i)
+	if list.Kind != yaml.SequenceNode || isFlow(list) || !e.alone(dash) {
+		return errors.New("a note stands above an entry that begins its own line, and this one does not")
+	}
+	if strings.ContainsFunc(o.Text, func(c rune) bool { return c != '\n' && c != ' ' && !unicode.IsGraphic(c) || c == mark0 }) {
+		return errors.New("the note holds a character that a comment cannot")
+	}
+	start, _ := e.block(list, i)
+	var lines []string
+	if text := strings.Trim(o.Text, "\n"); strings.TrimSpace(text) != "" {
+		for line := range strings.SplitSeq(text, "\n") {
+			lines = append(lines, strings.TrimRight("# "+line, " "))
+		}
+	}
+	column := e.column(dash)
+	text := ""
+	if len(lines) > 0 {
+		text = e.join(lines, column) + e.eol() + strings.Repeat(" ", column)
+	}
+	return e.commit([]cut{{start, dash, text}})
 }
 
 // TextAt returns the text of a field's value or of an entry of a list, with the comments that belong to the entry,

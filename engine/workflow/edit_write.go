@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -46,6 +47,8 @@ func valueOf(v any, depth int) (*datum, error) {
 		d.value = val
 	case Text:
 		return v.datum()
+	case JSON:
+		return v.datum()
 	case []any:
 		d.kind, d.value = yaml.SequenceNode, nil
 		for _, item := range v {
@@ -84,6 +87,60 @@ func valueOf(v any, depth int) (*datum, error) {
 		return nil, fmt.Errorf("%T is no plain data", v)
 	}
 	return d, nil
+}
+
+// datum reads a value that is given as JSON.
+func (j JSON) datum() (*datum, error) {
+	d := json.NewDecoder(bytes.NewReader(j))
+	d.UseNumber()
+	out, err := jsonDatum(d, 0)
+	if err != nil {
+		return nil, fmt.Errorf("the value is not JSON: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the value is not one JSON value")
+	}
+	return out, nil
+}
+
+func jsonDatum(d *json.Decoder, depth int) (*datum, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return valueOf(token, depth)
+	}
+	if depth > maxDepth {
+		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
+	}
+	out := &datum{kind: yaml.SequenceNode}
+	if open == '{' {
+		out.kind = yaml.MappingNode
+	}
+	for d.More() {
+		if open == '{' {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			name, _ := key.(string)
+			if slices.Contains(out.keys, name) {
+				return nil, fmt.Errorf("the field %q stands twice", name)
+			}
+			out.keys = append(out.keys, name)
+		}
+		item, err := jsonDatum(d, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if out.items = append(out.items, item); len(out.items) > maxNodes {
+			return nil, fmt.Errorf("it holds more than %d values", maxNodes)
+		}
+	}
+	_, err = d.Token()
+	return out, err
 }
 
 // datum reads a value that is given as text.
