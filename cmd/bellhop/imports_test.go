@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"connectors/value":          {},
 	"connectors/wire":           {"connectors", "connectors/value"},
 	"connectors/signature":      {"connectors", "connectors/value"},
+	"connectors/openapi":        {},
 	"connectors/connectorstest": {"connectors", "connectors/value"},
 	"connectors/manifest": {
 		"connectors", "connectors/value", "connectors/wire", "connectors/signature", "engine/expression", "engine/workflow",
@@ -62,7 +63,7 @@ var fences = map[string][]string{
 	"google.golang.org/protobuf/encoding/protowire": {"engine", "engine/bolt"},
 	"github.com/expr-lang/expr":                     {"engine/expression"},
 	"github.com/robfig/cron":                        {"engine/trigger"},
-	"go.yaml.in/yaml":                               {"engine/workflow", "engine/folder", "connectors/manifest"},
+	"go.yaml.in/yaml":                               {"connectors/openapi", "engine/workflow", "engine/folder", "connectors/manifest"},
 	"github.com/fsnotify/fsnotify":                  {"engine/folder"},
 	"github.com/spf13/cobra":                        {"cmd/bellhop"},
 	"github.com/spf13/pflag":                        {"cmd/bellhop"},

@@ -1,0 +1,307 @@
+package openapi
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// signIn writes the ways to sign in that the chosen operations have.
+type signIn struct {
+	doc   *Document
+	base  string // base_url, for token addresses that are relative
+	from  string
+	auth  []any
+	ids   map[string]bool
+	hosts []string // of token addresses
+	notes []Note
+	todo  []string // comments before auth
+}
+
+// signIn looks at the security of the operations, else of the document, else at every scheme that is declared.
+func (d *Document) signIn(ops []*opened, base, from string) *signIn {
+	s := &signIn{doc: d, base: base, from: from, ids: map[string]bool{}}
+	schemes := d.root.object("components").object("securitySchemes")
+	if d.version == "2.0" {
+		schemes = d.root.object("securityDefinitions")
+	}
+	scopes := map[string][]string{}
+	var sets [][]string
+	add := func(requirement *object) {
+		var names []string
+		for _, m := range requirement.all() {
+			names = append(names, m.key)
+			for _, scope := range texts(requirement.list(m.key)) {
+				if !slices.Contains(scopes[m.key], scope) {
+					scopes[m.key] = append(scopes[m.key], scope)
+				}
+			}
+		}
+		if len(names) > 0 && !slices.ContainsFunc(sets, func(have []string) bool { return slices.Equal(have, names) }) {
+			sets = append(sets, names)
+		}
+	}
+	anonymous := len(ops) > 0
+	for _, op := range ops {
+		list, own := op.node.value("security").([]any)
+		if !own {
+			list = d.root.list("security")
+		}
+		if len(list) > 0 || own {
+			for _, r := range list {
+				add(asObject(r))
+			}
+		}
+		anonymous = anonymous && own && len(list) == 0
+	}
+	if anonymous {
+		return s // the document says that these need no signing in
+	}
+	if len(sets) == 0 {
+		for _, m := range schemes.all() {
+			sets = append(sets, []string{m.key})
+		}
+		if len(sets) > 0 {
+			s.todo = append(s.todo, "the document declares these ways to sign in, but not which of them an operation needs")
+			s.notes = append(s.notes, Note{Warning, "connection.auth", "the document declares ways to sign in, but not which of them an operation needs: all are written"})
+		}
+	}
+	for _, set := range sets {
+		s.add(set, schemes, scopes)
+	}
+	if len(s.auth) == 0 {
+		s.todo = append(s.todo, "how does a caller sign in? The document does not say. If it needs no key, leave this out; else uncomment one:",
+			"auth:",
+			`  - {id: token, type: bearer, labels: {token: Token}}`,
+			`  - {id: key, type: keys, secrets: {key: {title: API key}}, apply: {header.X-API-Key: "${{ secret.key }}"}}`,
+			`  - {id: basic, type: basic}`)
+		s.notes = append(s.notes, Note{FillIn, "connection.auth", "the document does not say how a caller signs in: the manifest has three ways to uncomment"})
+	}
+	return s
+}
+
+func (s *signIn) id(name string) string {
+	id := slug(name)
+	if id == "" {
+		id = "auth"
+	}
+	id = id[:min(len(id), 30)]
+	base := id
+	for i := 2; s.ids[id]; i++ {
+		id = fmt.Sprintf("%s_%d", base, i)
+	}
+	s.ids[id] = true
+	return id
+}
+
+// add writes one way; a set of several schemes is one way that needs them all.
+func (s *signIn) add(set []string, schemes *object, scopes map[string][]string) {
+	var found []*object
+	var names []string
+	for _, name := range set {
+		node, err := s.doc.resolve(schemes.value(name))
+		if err != nil || node == nil {
+			s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("the document asks for %q to sign in, but describes it nowhere", clip(name))})
+			continue
+		}
+		found, names = append(found, node), append(names, name)
+	}
+	if len(found) == 0 {
+		return
+	}
+	if len(found) > 1 && !slices.ContainsFunc(found, func(o *object) bool { return o.text("type") != "apiKey" || o.text("in") == "cookie" }) {
+		s.keys(names, found)
+		return
+	}
+	for i, node := range found {
+		if len(found) > 1 && i == 0 {
+			s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("some operations need %s together: each is written on its own", strings.Join(names, " and "))})
+		}
+		s.one(names[i], node, scopes[names[i]])
+	}
+}
+
+func (s *signIn) one(name string, node *object, scopes []string) {
+	warn := func(format string, args ...any) {
+		s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("%q: ", clip(name)) + fmt.Sprintf(format, args...)})
+	}
+	switch kind := node.text("type"); strings.ToLower(kind) {
+	case "apikey":
+		s.keys([]string{name}, []*object{node})
+	case "basic":
+		s.write(&object{members: []member{{"id", s.id(name)}, {"type", "basic"}}})
+	case "http":
+		switch scheme := strings.ToLower(node.text("scheme")); scheme {
+		case "basic":
+			s.write(&object{members: []member{{"id", s.id(name)}, {"type", "basic"}}})
+		case "bearer", "oauth", "token", "":
+			if scheme == "token" {
+				s.write(s.header(name, "Token", "Authorization", "Token "))
+				return
+			}
+			s.write(&object{members: []member{{"id", s.id(name)}, {"type", "bearer"}, {"labels", &object{members: []member{{"token", "Token"}}}}}})
+		default:
+			warn("HTTP %s is not spoken: write another way to sign in", clip(scheme))
+		}
+	case "oauth2":
+		s.oauth2(name, node, scopes, warn)
+	case "openidconnect":
+		warn("OpenID Connect is written as a token that a person enters; to fetch one, write type: oauth2 with the addresses of %s", clip(node.text("openIdConnectUrl")))
+		s.write(&object{members: []member{{"id", s.id(name)}, {"type", "bearer"}, {"labels", &object{members: []member{{"token", "Token"}}}}}})
+	case "mutualtls":
+		warn("client certificates are not spoken")
+	default:
+		warn("type %q is unknown: write how a caller signs in", clip(kind))
+	}
+}
+
+func (s *signIn) write(auth any) { s.auth = append(s.auth, auth) }
+
+func (s *signIn) header(name, title, header, prefix string) *object {
+	return &object{members: []member{
+		{"id", s.id(name)}, {"type", "keys"},
+		{"secrets", &object{members: []member{{"key", &object{members: []member{{"title", title}}}}}}},
+		{"apply", &object{members: []member{{"header." + header, literal(prefix) + "${{ secret.key }}"}}}},
+	}}
+}
+
+var (
+	wireName = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]+$`)
+	// A prefix that the description spells out, such as `Authorization: Bot <token>` or "Bearer {key}".
+	prefixed = regexp.MustCompile(`(?i)(?:authorization\s*[:=]?\s*['"` + "`" + `]?\s*)?\b(bearer|bot|token|basic|apikey|sso-key)\s+(?:[<{\[$]|your[ _-]|x{3}|token\b|api[ _-]?key)`)
+)
+
+// keys writes schemes that each put a key into a header, the query or a cookie.
+func (s *signIn) keys(names []string, found []*object) {
+	secrets, apply := &object{}, &object{}
+	var todo string
+	for i, node := range found {
+		wire, in := strings.TrimSpace(node.text("name")), node.text("in")
+		if in != "query" && in != "cookie" {
+			in = "header"
+		}
+		if !wireName.MatchString(wire) {
+			s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("%q: the document does not name the %s of the key", clip(names[i]), in)})
+			continue
+		}
+		secret, title := "key", "API key"
+		if len(found) > 1 {
+			secret, title = slug(wire), humanize(strings.TrimPrefix(strings.ToLower(wire), "x-"))
+		}
+		if secrets.has(secret) || secret == "" {
+			secret = fmt.Sprintf("key_%d", i+1)
+		}
+		if d := firstSentence(node.text("description"), 60); d != "" && prefixed.FindString(d) == "" && !strings.HasSuffix(d, "…") && len(found) == 1 {
+			title = strings.TrimRight(d, ".")
+		}
+		prefix := ""
+		if in == "header" && strings.EqualFold(wire, "Authorization") {
+			if m := prefixed.FindStringSubmatch(node.text("description")); m != nil {
+				prefix = strings.ToUpper(m[1][:1]) + m[1][1:] + " "
+			} else {
+				todo = "if the service wants a word such as Bearer before the key, write it before ${{"
+				s.notes = append(s.notes, Note{FillIn, "connection.auth", "the key goes into Authorization as it is: if the service wants a word such as Bearer before it, write it in apply"})
+			}
+		}
+		secrets.set(secret, &object{members: []member{{"title", title}}})
+		apply.set(in+"."+wire, prefix+"${{ secret."+secret+" }}")
+	}
+	if secrets.size() == 0 {
+		return
+	}
+	auth := &object{members: []member{{"id", s.id(strings.Join(names, "_"))}, {"type", "keys"}, {"secrets", secrets}, {"apply", apply}}}
+	if todo != "" {
+		s.write(commented{auth, []string{todo}})
+		return
+	}
+	s.write(auth)
+}
+
+// oauth2 writes each flow that a server can take part in.
+func (s *signIn) oauth2(name string, node *object, wanted []string, warn func(string, ...any)) {
+	type flow struct {
+		word string
+		node *object
+	}
+	var flows []flow
+	if s.doc.version == "2.0" {
+		word := map[string]string{"accessCode": "authorization_code", "application": "client_credentials", "password": "password", "implicit": "implicit"}[node.text("flow")]
+		flows = []flow{{word, node}}
+	} else {
+		for _, m := range node.object("flows").all() {
+			word := map[string]string{
+				"authorizationCode": "authorization_code", "clientCredentials": "client_credentials", "password": "password",
+				"deviceAuthorization": "device_code", "implicit": "implicit",
+			}[m.key]
+			flows = append(flows, flow{word, asObject(m.val)})
+		}
+	}
+	done := false
+	for _, f := range flows {
+		token := s.address(f.node.text("tokenUrl"))
+		authorize := s.address(f.node.text("authorizationUrl"))
+		if f.word == "implicit" || f.word == "" || f.word == "device_code" {
+			continue
+		}
+		if token == "" || f.word == "authorization_code" && authorize == "" {
+			warn("OAuth2 %s lacks its addresses in the document", f.word)
+			continue
+		}
+		id := name
+		if len(flows) > 1 {
+			id += " " + f.word
+		}
+		auth := &object{members: []member{{"id", s.id(id)}, {"type", "oauth2"}, {"flow", f.word}}}
+		if f.word == "authorization_code" {
+			auth.set("authorize_url", authorize)
+		}
+		auth.set("token_url", token)
+		auth.put("scopes", scopesOf(f.node, wanted))
+		s.write(auth)
+		done = true
+	}
+	if !done {
+		warn("the document has no flow of OAuth2 that a server can run: written as a token that a person enters")
+		s.write(&object{members: []member{{"id", s.id(name)}, {"type", "bearer"}, {"labels", &object{members: []member{{"token", "Access token"}}}}}})
+	}
+}
+
+// address makes a token address absolute.
+func (s *signIn) address(raw string) string {
+	raw = strings.TrimSpace(raw)
+	switch {
+	case raw == "" || strings.ContainsAny(raw, "{}<> \\\""):
+		return ""
+	case strings.HasPrefix(raw, "https://"), strings.HasPrefix(raw, "http://"):
+		return literal(raw)
+	case strings.HasPrefix(raw, "/"):
+		if before, after, ok := strings.Cut(s.base, "://"); ok {
+			host, _, _ := strings.Cut(after, "/")
+			return before + "://" + host + literal(raw)
+		}
+		return s.base + literal(raw)
+	}
+	return ""
+}
+
+// scopesOf writes what the chosen operations need as the default; the rest a person may add.
+func scopesOf(flow *object, wanted []string) *object {
+	const most = 40
+	var first, more []any
+	known := flow.object("scopes")
+	for _, w := range wanted {
+		if (known.size() == 0 || known.has(w)) && len(first) < most {
+			first = append(first, w)
+		}
+	}
+	for _, m := range known.all() {
+		if !slices.Contains(wanted, m.key) && len(first)+len(more) < most && m.key != "" {
+			more = append(more, m.key)
+		}
+	}
+	out := &object{}
+	out.put("default", first)
+	out.put("optional", more)
+	return out
+}
