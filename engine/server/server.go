@@ -124,6 +124,7 @@ func New(o Options) (*Server, error) {
 	s.api = humagin.New(r, apiConfig(o.Version))
 	s.workflowRoutes()
 	s.triggerRoutes()
+	s.replayRoutes()
 	s.runRoutes()
 	s.deliveryRoutes()
 	s.connectorRoutes()

@@ -32,8 +32,8 @@ type Triggers interface {
 	Draft(ws []*workflow.Workflow)
 }
 
-// pollTimeout bounds a call that waits for a poll: as long as an answer may take.
-const pollTimeout = 50 * time.Second
+// longTimeout bounds a call that does much, such as one that waits for a poll: as long as an answer may take.
+const longTimeout = 50 * time.Second
 
 // TriggerID is the path of a route about one trigger.
 type TriggerID struct {
@@ -53,12 +53,12 @@ func (s *Server) triggerRoutes() {
 		OperationID: "list-keys", Method: http.MethodGet, Path: path + "/keys", Tags: tags, Summary: "The keys that a poll remembers, the latest change first",
 		Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 	}, s.listKeys)
-	handleWithin(s, pollTimeout, huma.Operation{
+	handleWithin(s, longTimeout, huma.Operation{
 		OperationID: "poll", Method: http.MethodPost, Path: path + "/poll", Tags: tags, Summary: "Poll now, or see what a poll would start",
 		Description: "With `dry` the other side is asked for the whole answer and nothing changes here.",
 		Errors:      []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict},
 	}, s.poll)
-	handleWithin(s, pollTimeout, huma.Operation{
+	handleWithin(s, longTimeout, huma.Operation{
 		OperationID: "rewind", Method: http.MethodPost, Path: path + "/rewind", Tags: tags, Summary: "Forget keys of a poll, or mark all as seen",
 		Description: "Exactly one of `to`, `forget` and `all_seen`. What is forgotten starts runs again if the other side still lists it. With `dry` nothing changes and the answer says what would.",
 		Errors:      []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict},

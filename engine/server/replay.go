@@ -1,0 +1,219 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/rehearsal"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
+)
+
+// maxReplay bounds the events of one replay.
+const maxReplay = 500
+
+// Selection says which past events are replayed: these runs, or the newest of a span of time. Runs that have not
+// ended are passed over, and kept deliveries count as events too.
+type Selection struct {
+	Runs  []string  `json:"runs,omitempty" maxItems:"500" doc:"These runs; the other fields are for when there are none."`
+	Last  int       `json:"last,omitempty" minimum:"0" maximum:"500" doc:"The newest, so many; 0: 50, or 500 with since or until."`
+	Since time.Time `json:"since,omitzero" doc:"Accepted at or after."`
+	Until time.Time `json:"until,omitzero" doc:"Accepted before."`
+}
+
+// trial is what came of a replay.
+type trial struct {
+	Workflow string               `json:"workflow"`
+	Version  string               `json:"version" doc:"Of the text that was tried."`
+	Events   int                  `json:"events"`
+	Totals   []rehearsal.Total    `json:"totals" nullable:"false" doc:"Events by outcome, the one that matters most first."`
+	Items    []rehearsal.Replayed `json:"items" nullable:"false" doc:"Event by event, newest first."`
+	MS       float64              `json:"ms"`
+}
+
+func (s *Server) replayRoutes() {
+	handleWithin(s, longTimeout, huma.Operation{
+		OperationID: "replay", Method: http.MethodPost, Path: "/api/v1/workflows/{id}/replay", Tags: []string{"workflows"},
+		Summary: "What would have happened: past events against a text, or the version that runs",
+		Description: "Nothing is sent and nothing is stored. A call whose input is what it was gets the recorded answer; any other gets the example of its action, " +
+			"and the step is listed as guessed. With `reads`, calls that only read are made for real instead.",
+		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict},
+	}, s.replay)
+}
+
+func (s *Server) replay(ctx context.Context, in *struct {
+	WorkflowID
+	Body struct {
+		Selection
+		Text  *string `json:"text,omitempty" maxLength:"262144" doc:"A workflow file; absent: the version that runs."`
+		Reads bool    `json:"reads,omitempty" doc:"Make calls that only read for real, where no answer was recorded."`
+	}
+},
+) (*body[trial], error) {
+	draft := s.Engine.Workflow(in.ID)
+	if in.Body.Text != nil {
+		if workflow.CheckID(in.ID) != nil {
+			return nil, noWorkflow(in.ID)
+		}
+		f := s.Folder.Check(in.ID, []byte(*in.Body.Text))
+		if !f.Good() {
+			return nil, brokenText(f.Problems)
+		}
+		draft = f.Workflow
+	}
+	if draft == nil {
+		if _, err := s.file(in.ID); err != nil {
+			return nil, err
+		}
+		return nil, fail(http.StatusConflict, in.ID+" has no version that can run", "send a text to try")
+	}
+	out, err := s.tryPast(ctx, draft, in.Body.Selection, in.Body.Reads)
+	if err != nil {
+		return nil, err
+	}
+	return &body[trial]{*out}, nil
+}
+
+// tryPast replays the selected events of a workflow against a draft of it.
+func (s *Server) tryPast(ctx context.Context, draft *workflow.Workflow, which Selection, reads bool) (*trial, error) {
+	begun := time.Now()
+	past, err := s.selectPast(ctx, draft.ID, which)
+	if err != nil {
+		return nil, err
+	}
+	r := rehearsal.Replay{
+		Draft: draft, Connectors: s.Connectors, Version: s.Engine.Version, PublicURL: s.Engine.PublicURL, Zone: s.Engine.Zone,
+	}
+	if reads {
+		r.Read = func(ctx context.Context, w *workflow.Workflow, c engine.SimulatedCall) (any, error) {
+			out, err := s.Engine.Call(ctx, w, c.Use, c.Action, c.Input, c.Key)
+			return out, connectors.Permanent(err) // a try shows what is, it does not wait for better times
+		}
+	}
+	out := &trial{Workflow: draft.ID, Version: draft.Version, Items: make([]rehearsal.Replayed, 0, len(past))}
+	for _, p := range past {
+		event, err := r.Event(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, event)
+	}
+	out.Events, out.Totals = len(out.Items), rehearsal.Totals(out.Items)
+	out.MS = float64(time.Since(begun).Microseconds()) / 1000
+	return out, nil
+}
+
+// selectPast reads the selected events, newest first.
+func (s *Server) selectPast(ctx context.Context, id string, which Selection) ([]rehearsal.Past, error) {
+	if len(which.Runs) > 0 {
+		return s.readPast(ctx, id, which.Runs)
+	}
+	limit := which.Last
+	switch {
+	case limit == 0 && which.Since.IsZero() && which.Until.IsZero():
+		limit = 50
+	case limit == 0:
+		limit = maxReplay
+	}
+	runs, err := s.pastRuns(ctx, id, which, limit)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.pastDeliveries(ctx, id, which, limit)
+	if err != nil {
+		return nil, err
+	}
+	past := append(runs, kept...)
+	slices.SortStableFunc(past, func(a, b rehearsal.Past) int { return slices.Compare(b.ID[:], a.ID[:]) })
+	return past[:min(len(past), limit)], nil
+}
+
+// readPast reads runs by their ids.
+func (s *Server) readPast(ctx context.Context, workflow string, ids []string) ([]rehearsal.Past, error) {
+	past := make([]rehearsal.Past, 0, len(ids))
+	for _, text := range ids {
+		id, err := engine.ParseRunID(text)
+		if err != nil {
+			return nil, noRun(text)
+		}
+		recs, err := s.Engine.Store.Read(ctx, id, 0)
+		switch {
+		case errors.Is(err, engine.ErrNotFound) || err == nil && len(recs) == 0:
+			return nil, noRun(text)
+		case err != nil:
+			return nil, fmt.Errorf("read run %s: %w", text, err)
+		case recs[0].Head == nil || recs[0].Head.Workflow != workflow:
+			return nil, fail(http.StatusBadRequest, "run "+text+" is not one of "+workflow, "")
+		}
+		past = append(past, rehearsal.Past{ID: id, Journal: recs})
+	}
+	return past, nil
+}
+
+// pastRuns reads the newest finished runs.
+func (s *Server) pastRuns(ctx context.Context, workflow string, which Selection, limit int) ([]rehearsal.Past, error) {
+	q := engine.Query{
+		Workflow: workflow, Since: which.Since, Until: which.Until,
+		Status: []engine.Status{engine.StatusSucceeded, engine.StatusFiltered, engine.StatusFailed, engine.StatusCanceled},
+	}
+	var past []rehearsal.Past
+	for len(past) < limit {
+		q.Limit = min(200, limit-len(past))
+		rows, err := s.Engine.Store.List(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		for i := range rows.Items {
+			recs, err := s.Engine.Store.Read(ctx, rows.Items[i].ID, 0)
+			if errors.Is(err, engine.ErrNotFound) || err == nil && len(recs) == 0 {
+				continue // pruned in the meantime
+			} else if err != nil {
+				return nil, fmt.Errorf("read run %s: %w", rows.Items[i].ID, err)
+			}
+			past = append(past, rehearsal.Past{ID: rows.Items[i].ID, Journal: recs})
+		}
+		if rows.Next == "" {
+			break
+		}
+		q.Cursor = rows.Next
+	}
+	return past, nil
+}
+
+// pastDeliveries reads the newest deliveries that were kept while the workflow was disabled.
+func (s *Server) pastDeliveries(ctx context.Context, workflow string, which Selection, limit int) ([]rehearsal.Past, error) {
+	q := engine.DeliveryQuery{Workflow: workflow, Outcome: engine.DeliveryKept, Since: which.Since, Until: which.Until}
+	var past []rehearsal.Past
+	for len(past) < limit {
+		q.Limit = min(200, limit-len(past))
+		items, next, err := s.Engine.Store.Deliveries().List(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("list deliveries: %w", err)
+		}
+		for i := range items {
+			d, err := s.Engine.Store.Deliveries().Read(ctx, items[i].ID)
+			if errors.Is(err, engine.ErrNotFound) || err == nil && len(d.Data) == 0 {
+				continue
+			} else if err != nil {
+				return nil, fmt.Errorf("read delivery %s: %w", items[i].ID, err)
+			}
+			ev, err := engine.DecodeEvent(d.Data)
+			if err != nil {
+				return nil, fmt.Errorf("data of delivery %s: %w", items[i].ID, err)
+			}
+			past = append(past, rehearsal.Past{ID: d.ID, Event: ev})
+		}
+		if next == "" {
+			break
+		}
+		q.Cursor = next
+	}
+	return past, nil
+}
