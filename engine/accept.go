@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,15 +11,22 @@ import (
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
+// ErrDropped says that an event started no run because its workflow's concurrency was used up. Its delivery says so.
+var ErrDropped = errors.New("dropped: the workflow has as many runs under way as its concurrency allows")
+
 // SignalCancel is the kind of a Signal that ends a run.
 const SignalCancel = "cancel"
 
 // Accept makes an event durable and returns the run that it starts. The run is on disk when Accept returns. A
 // duplicate is the run that an event with the same key started before. ErrNotFound: there is no such workflow.
+// ErrDropped: the workflow has as many runs under way as its concurrency allows, and drops more; there is none.
 func (e *Engine) Accept(ctx context.Context, ev Event) (RunID, bool, error) {
 	acc, err := e.AcceptAll(ctx, []Event{ev}, nil)
 	if err != nil {
 		return RunID{}, false, err
+	}
+	if acc[0].Dropped {
+		return RunID{}, false, ErrDropped
 	}
 	return acc[0].ID, acc[0].Duplicate, nil
 }
@@ -45,7 +53,7 @@ func (e *Engine) AcceptAll(ctx context.Context, evs []Event, puts []Put) ([]Acce
 func (e *Engine) store(ctx context.Context, b Batch) ([]Accepted, error) {
 	acc, err := e.Store.Accept(ctx, b)
 	for i := range acc {
-		if !acc[i].Duplicate {
+		if !acc[i].Duplicate && !acc[i].Dropped {
 			e.started.Add(1)
 		}
 	}
@@ -87,8 +95,12 @@ func (e *Engine) newRun(ctx context.Context, ev *Event, w *workflow.Workflow) (*
 		Head: Head{
 			Workflow: w.ID, Version: w.Version, Trigger: ev.Trigger,
 			Key: ev.Key, Lane: lane, Parent: ev.Parent, Urgent: ev.Urgent,
+			Caller: ev.Caller, CallerStep: ev.CallerStep, Depth: ev.Depth,
 		},
 		At: ev.At, Window: ev.Window, Data: data, Memo: ev, Delivery: ev.Delivery,
+	}
+	if c := w.Concurrency; c.Limit > 0 && c.WhenFull != workflow.WhenFullQueue {
+		r.Limit, r.Full = c.Limit, c.WhenFull
 	}
 	r.ID = NewRunID(ev.At, &r.Head)
 	return r, nil
@@ -109,6 +121,8 @@ type Reply struct {
 	Done      bool      // the run has ended
 	Status    Status
 	Output    any // of the last step
+
+	data []byte // Output as JSON, where nobody has decoded it yet
 }
 
 type waiter struct{ ch chan Reply }
@@ -126,6 +140,9 @@ func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
 	acc, err := e.store(context.WithoutCancel(ctx), Batch{Runs: []NewRun{*r}})
 	if err != nil {
 		return Reply{}, fmt.Errorf("accept event: %w", err)
+	}
+	if acc[0].Dropped {
+		return Reply{}, ErrDropped
 	}
 	id := acc[0].ID
 	if acc[0].Duplicate { // which may have the same id, or be answered by now
@@ -181,6 +198,9 @@ func (e *Engine) reply(id RunID, r Reply) {
 	e.mu.RLock()
 	ws := e.waiting[id]
 	e.mu.RUnlock()
+	if len(ws) > 0 && r.Output == nil && len(r.data) > 0 {
+		r.Output, _ = value.DecodeJSON(r.data)
+	}
 	for _, w := range ws {
 		select {
 		case w.ch <- r:
@@ -270,15 +290,9 @@ func (e *Engine) eventOf(ctx context.Context, id RunID) (*Event, error) {
 // Cancel ends a run: the call in flight is stopped, and the run ends as canceled. ErrNotFound: it has ended, or
 // there is none.
 func (e *Engine) Cancel(ctx context.Context, id RunID, by string) error {
-	err := e.Store.Signal(ctx, id, Signal{ID: "cancel", Kind: SignalCancel, By: by})
+	err := e.signal(ctx, id, Signal{ID: SignalCancel, Kind: SignalCancel, By: by})
 	if err != nil {
 		return fmt.Errorf("cancel run %s: %w", id, err)
-	}
-	e.mu.RLock()
-	x := e.running[id]
-	e.mu.RUnlock()
-	if x != nil {
-		x.interrupt()
 	}
 	return nil
 }
@@ -296,7 +310,7 @@ func (e *Engine) Rerun(ctx context.Context, id RunID, how Rerun) (RunID, error) 
 	if err != nil {
 		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
 	}
-	st, err := foldJournal(recs)
+	st, err := foldJournal(recs, true)
 	if err != nil {
 		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
 	}

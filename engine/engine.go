@@ -50,6 +50,9 @@ type Engine struct {
 	running  map[RunID]*execution
 	waiting  map[RunID][]*waiter
 
+	links      sync.Mutex
+	linkSecret []byte // once it was read
+
 	drain chan struct{} // closed when Run stops claiming
 	rest  chan struct{} // closed when Run works on no run any more
 	alone sync.Mutex    // held while a run is tried that may have crashed the process
@@ -138,7 +141,19 @@ func (e *Engine) Publish(ctx context.Context, ws ...*workflow.Workflow) error {
 		e.current[w.ID] = w
 	}
 	e.mu.Unlock()
+	for _, w := range ws {
+		e.Store.Limit(w.ID, queueLimit(w))
+	}
 	return nil
+}
+
+// queueLimit is how many runs of a workflow may be worked on at the same time. Where a full workflow fails its runs,
+// the store says which when it accepts them, and they must not wait for their end.
+func queueLimit(w *workflow.Workflow) int {
+	if w.Concurrency.WhenFull == workflow.WhenFullFail {
+		return 0
+	}
+	return w.Concurrency.Limit
 }
 
 // Retire forgets the current version of a workflow whose file is gone. Its runs go on.

@@ -30,6 +30,10 @@ type Event struct {
 	Urgent   bool          // a person waits for it
 	Parent   RunID         // the run that this one repeats
 
+	Caller     RunID // the run whose step CallerStep started it by a call, Depth calls behind the event
+	CallerStep string
+	Depth      int
+
 	// Fields is the rest of the `trigger` root: headers, query, params, method, path, body, item, items, time,
 	// previous. Where it has no body and Raw is set, the body is Raw read as JSON.
 	Fields map[string]any

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +26,10 @@ const (
 	ReasonFilter      = "filter"      // a filter step stopped it
 	ReasonStop        = "stop"        // a stop step ended it
 
+	ReasonDeclined    = "declined"    // a person declined
+	ReasonConcurrency = "concurrency" // its workflow had as many runs as it may have
+
+	reasonCall    = "call"    // StepStarted of a call step
 	reasonRespond = "respond" // StepCompleted of a respond step
 	reasonCarried = "carried" // a result taken over from the run that this one repeats
 )
@@ -43,17 +49,21 @@ type host interface {
 	append(ctx context.Context, c *Claim, recs []Record, then Then) error
 	read(ctx context.Context, id RunID, from uint32) ([]Record, error)
 	now() time.Time
+	background(f func()) // runs f beside the run; a rehearsal runs it at once
 	sleep(ctx context.Context, x *execution, until time.Time) error
 	invoke(ctx context.Context, x *execution, c *invocation) (any, error)
 	action(u *workflow.Use) (*connectors.Action, error)
+	ask(ctx context.Context, q *question) (*Signal, error)
+	cancelChild(ctx context.Context, child RunID) error
 	reply(id RunID, r Reply)
 	draining() bool
 	redact([]byte) []byte
 	runURL(id RunID) string
+	link(run RunID, key, function string) (string, error)
 	zone() *time.Location
 }
 
-// execution is the work on one claim. Steps run one after another; results wait in pend for the next append.
+// execution is the work on one claim. Results wait in pend for the next append.
 type execution struct {
 	host  host
 	claim *Claim
@@ -63,39 +73,61 @@ type execution struct {
 	stop  context.CancelCauseFunc
 	slots chan struct{} // the worker slot that it holds; nil in a rehearsal
 
-	roots    map[string]any // steps
-	errs     map[string]any // errors
+	root     branch
+	orphans  []RunID // children of steps that were given up, to be canceled with the run
+	current  *branch // whose expression is evaluated
 	pend     []Record
-	owes     bool // pend holds the result of an effect
+	mark     uint64 // how many records were put
+	durable  uint64 // of these, how many are on disk
+	owed     uint64 // mark of the newest result of an effect
 	deadline time.Time
-	output   any // of the last step that gave one
 	label    string
 	hops     int    // what Bellhop-Hop said of the event
 	trust    func() // ends the time in which the run is tried alone
 
+	// While branches run at the same time:
+	branches    []*branch // all but the root
+	ready       []*branch
+	inbox       inbox
+	inflight    int // calls
+	appending   bool
+	writing     []Record
+	writingMark uint64
+	spare       []Record
+	releasing   bool
+	overSeen    bool
+
+	wake        chan struct{} // something has changed in the journal
 	mu          sync.Mutex
 	interrupted bool
 }
 
 func newExecution(h host, c *Claim, w *workflow.Workflow, state *runState, stop context.CancelCauseFunc) *execution {
 	x := &execution{
-		host: h, claim: c, w: w, state: state, stop: stop,
-		roots: make(map[string]any, len(w.Steps)), errs: map[string]any{},
+		host: h, claim: c, w: w, state: state, stop: stop, wake: make(chan struct{}, 1),
 		pend: make([]Record, 0, 4),
 		env:  expression.Env{Zone: h.zone()},
 	}
+	x.root.x = x
+	x.env.Link = x.link
 	if w.Timeout > 0 {
 		x.deadline = state.accepted.At.Add(w.Timeout)
 	}
 	return x
 }
 
-// interrupt tells a running run that a signal waits in its journal.
-func (x *execution) interrupt() {
+// interrupt tells a running run that a signal waits in its journal, and stops its calls where that is cancel.
+func (x *execution) interrupt(kind string) {
 	x.mu.Lock()
 	x.interrupted = true
 	x.mu.Unlock()
-	x.stop(errCanceled)
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+	if kind == SignalCancel {
+		x.stop(errCanceled)
+	}
 }
 
 func (x *execution) wasInterrupted() bool {
@@ -110,7 +142,14 @@ type ending struct {
 	reason  string
 	summary string
 	failure *StepError
+	data    []byte // what decided it
 }
+
+// staysInside reports whether a round of a loop, or a branch of parallel steps, ends so and not the run.
+func (e *ending) staysInside() bool { return e.status == StatusFiltered && e.reason != ReasonStop }
+
+// isFailure reports whether the step around may handle it.
+func (e *ending) isFailure() bool { return e.status == StatusFailed && e.reason == "" }
 
 func workflowRoot(w *workflow.Workflow) map[string]any {
 	return map[string]any{"id": w.ID, "name": w.Name, "version": w.Version}
@@ -130,17 +169,16 @@ func (x *execution) prepare() error {
 		return err
 	}
 	x.hops = hopsOf(trigger)
-	x.env.Roots = map[string]any{
+	x.root.sc = newScope(map[string]any{
 		"trigger":  trigger,
-		"steps":    x.roots,
-		"errors":   x.errs,
 		"workflow": workflowRoot(x.w),
 		"run": map[string]any{
 			"id":         x.claim.Run.String(),
 			"started_at": x.state.accepted.At.UTC().Format(time.RFC3339Nano),
 			"url":        x.host.runURL(x.claim.Run),
 		},
-	}
+	})
+	x.inbox.bell = make(chan struct{}, 1)
 	return nil
 }
 
@@ -165,22 +203,35 @@ func (x *execution) run(ctx context.Context) error {
 		inTime, cancel = context.WithDeadlineCause(ctx, x.deadline, errDeadline)
 		defer cancel()
 	}
-	var end *ending
-	err := x.prepare()
+	end, err := x.work(inTime)
+	if errors.Is(err, errRelease) {
+		return x.release(ctx)
+	}
 	if err != nil {
-		end = &ending{status: StatusFailed, summary: err.Error(), failure: &StepError{Message: err.Error()}}
-	} else if end, err = x.steps(inTime, x.w.Steps); err != nil {
 		return err
 	}
 	if end == nil {
 		end = &ending{status: StatusSucceeded, summary: x.label}
 	}
-	if end.status == StatusFailed && len(x.w.OnFailure) > 0 && x.env.Roots != nil {
-		if err := x.onFailure(ctx, end); err != nil {
+	if end.status == StatusFailed && len(x.w.OnFailure) > 0 && x.root.sc != nil {
+		if err := x.onFailure(ctx, end); errors.Is(err, errRelease) {
+			return x.release(ctx)
+		} else if err != nil {
 			return err
 		}
 	}
 	return x.finish(ctx, end)
+}
+
+func (x *execution) work(ctx context.Context) (*ending, error) {
+	if err := x.prepare(); err != nil {
+		return &ending{status: StatusFailed, summary: err.Error(), failure: &StepError{Message: err.Error()}}, nil
+	}
+	if x.state.full {
+		msg := fmt.Sprintf("The workflow already had as many runs under way as its concurrency allows (%d)", x.w.Concurrency.Limit)
+		return &ending{status: StatusFailed, reason: ReasonConcurrency, summary: msg, failure: &StepError{Message: msg}}, nil
+	}
+	return x.root.steps(ctx, x.w.Steps)
 }
 
 func (x *execution) onFailure(ctx context.Context, end *ending) error {
@@ -188,11 +239,11 @@ func (x *execution) onFailure(ctx context.Context, end *ending) error {
 	if failure == nil {
 		failure = &StepError{Message: end.summary}
 	}
-	x.env.Roots["error"] = x.errorRoot(failure)
+	x.root.sc.roots["error"] = x.errorRoot(failure)
 	x.deadline = time.Time{} // a run that is out of time may still tell somebody
-	output := x.output       // what the run gave stays that of its own steps
-	_, err := x.steps(ctx, x.w.OnFailure)
-	x.output = output
+	last := x.root.last      // what the run gave stays that of its own steps
+	_, err := x.root.steps(ctx, x.w.OnFailure)
+	x.root.last = last
 	return err
 }
 
@@ -215,50 +266,95 @@ func (x *execution) finish(ctx context.Context, end *ending) error {
 		ID: x.claim.Run, Parent: h.Parent, Workflow: h.Workflow, Version: h.Version, Trigger: h.Trigger,
 		Status: end.status, Reason: end.reason, Summary: summary, Accepted: x.state.accepted.At, Finished: now,
 	}
+	out := x.state.steps[x.root.last]
 	for {
-		err := x.append(context.WithoutCancel(ctx), Then{Kind: Finish, Row: row})
+		err := x.append(context.WithoutCancel(ctx), Then{Kind: Finish, Row: row, Signals: x.lastWords(end, out)})
 		if errors.Is(err, ErrConflict) {
 			continue // a signal to a run that ends anyway
 		}
 		if err != nil {
 			return err
 		}
-		x.host.reply(x.claim.Run, Reply{Done: true, Status: end.status, Output: x.output})
+		r := Reply{Done: true, Status: end.status}
+		if out != nil {
+			r.Output, r.data = out.memo, out.data
+		}
+		x.host.reply(x.claim.Run, r)
 		return nil
 	}
 }
 
+// lastWords are the signals that go out with the end of a run: to the step that called it, and to the runs that it
+// called and that nobody waits for any more.
+func (x *execution) lastWords(end *ending, out *stepState) []Outgoing {
+	var words []Outgoing
+	if h := &x.state.head; !h.Caller.IsZero() {
+		answer := childAnswer{Run: x.claim.Run.String(), Status: end.status.String(), Message: end.summary}
+		if out != nil {
+			answer.Output = out.data
+		}
+		words = append(words, Outgoing{h.Caller, answer.signal(h.CallerStep)})
+	}
+	for _, child := range append(slices.Collect(maps.Values(x.state.children)), x.orphans...) {
+		words = append(words, Outgoing{child, Signal{ID: SignalCancel, Kind: SignalCancel, By: "run " + x.claim.Run.String()}})
+	}
+	return words
+}
+
 // steps runs a list of steps. A nil ending means that the run goes on behind the list.
-func (x *execution) steps(ctx context.Context, list []*workflow.Step) (*ending, error) {
+func (b *branch) steps(ctx context.Context, list []*workflow.Step) (*ending, error) {
 	for _, s := range list {
-		if end, err := x.step(ctx, s); end != nil || err != nil {
+		if end, err := b.step(ctx, s); end != nil || err != nil {
 			return end, err
 		}
 	}
 	return nil, nil
 }
 
-func (x *execution) step(ctx context.Context, s *workflow.Step) (*ending, error) {
-	st := x.state.steps[s.ID]
+func (b *branch) step(ctx context.Context, s *workflow.Step) (*ending, error) {
+	x, key := b.x, b.sc.key(s.ID)
+	st := x.state.steps[key]
 	if st == nil || !st.done() {
-		if end, err := x.mayGoOn(ctx); end != nil || err != nil {
+		if end, err := b.mayGoOn(ctx); end != nil || err != nil {
 			return end, err
 		}
-		x.env.Now, x.env.Seed = x.host.now(), ""
+		b.now, b.seed = x.host.now(), ""
 		if st != nil && !st.begun.IsZero() {
-			x.env.Now = st.begun
+			b.now = st.begun
 		}
-		if end, err := x.perform(ctx, s, st); end != nil || err != nil {
+		if end, err := b.perform(ctx, s, key, st); end != nil || err != nil {
+			if end != nil && b.group != nil {
+				b.giveUp(key)
+			}
 			return end, err
 		}
-		st = x.state.steps[s.ID]
+		st = x.state.steps[key]
 	}
-	return x.conclude(ctx, s, st)
+	return b.conclude(ctx, s, key, st)
+}
+
+// giveUp ends a step whose branch is stopped while others of its run may go on.
+func (b *branch) giveUp(key string) {
+	if st := b.x.state.steps[key]; st != nil && st.status == StatusRunning {
+		_ = b.fail(key, st.attempts, 0, errors.New("stopped: it was not needed any more"), StatusCanceled, time.Time{})
+	}
 }
 
 // mayGoOn looks for a reason to stop before the next step.
-func (x *execution) mayGoOn(ctx context.Context) (*ending, error) {
-	if x.wasInterrupted() {
+func (b *branch) mayGoOn(ctx context.Context) (*ending, error) {
+	if end, err := b.stopped(ctx); end != nil || err != nil {
+		return end, err
+	}
+	if b.x.host.draining() {
+		return nil, errRelease
+	}
+	return nil, nil
+}
+
+// stopped tells whether the branch has to end.
+func (b *branch) stopped(ctx context.Context) (*ending, error) {
+	x := b.x
+	if !x.appending && x.wasInterrupted() {
 		if err := x.readSignals(ctx); err != nil {
 			return nil, err
 		}
@@ -268,10 +364,34 @@ func (x *execution) mayGoOn(ctx context.Context) (*ending, error) {
 		return x.canceled(), nil
 	case !x.deadline.IsZero() && !x.host.now().Before(x.deadline):
 		return x.timedOut(), nil
-	case x.host.draining():
-		return nil, x.release(ctx)
+	}
+	if end := b.group.halted(); end != nil {
+		return end, nil
+	}
+	if ctx.Err() != nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, errCanceled) && !errors.Is(cause, errDeadline) {
+			return nil, cause
+		}
 	}
 	return nil, nil
+}
+
+// await waits until a time (zero: for ever), or for the signal to a step if key is not empty.
+func (b *branch) await(ctx context.Context, until time.Time, key string) (*ending, error) {
+	for {
+		if end, err := b.stopped(ctx); end != nil || err != nil {
+			return end, err
+		}
+		if key != "" && b.x.state.answers[key] != nil {
+			return nil, nil
+		}
+		if !until.IsZero() && !b.x.host.now().Before(until) {
+			return nil, nil
+		}
+		if err := b.pause(ctx, until); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (x *execution) canceled() *ending {
@@ -283,96 +403,183 @@ func (x *execution) timedOut() *ending {
 	return &ending{status: StatusFailed, reason: ReasonTimeout, summary: msg, failure: &StepError{Message: msg}}
 }
 
-// perform brings a step to its outcome, which then stands in x.state.
-func (x *execution) perform(ctx context.Context, s *workflow.Step, st *stepState) (*ending, error) {
+// perform brings a step to its outcome, which then stands in the state.
+func (b *branch) perform(ctx context.Context, s *workflow.Step, key string, st *stepState) (*ending, error) {
 	if s.If != nil && (st == nil || st.attempts == 0) {
-		ok, err := s.If.Bool(ctx, x.seeded(s))
+		ok, err := s.If.Bool(ctx, b.env(key))
 		if err != nil {
-			return nil, x.fail(s, 0, 0, fmt.Errorf("if: %w", err), StatusFailed, time.Time{})
+			return nil, b.fail(key, 0, 0, fmt.Errorf("if: %w", err), StatusFailed, time.Time{})
 		}
 		if !ok {
-			x.complete(s, 0, 0, StatusSkipped, nil, nil, "")
+			b.complete(key, 0, 0, StatusSkipped, nil, nil, "")
 			return nil, nil
 		}
 	}
 	switch do := s.Do.(type) {
 	case *workflow.Filter:
-		return nil, x.filter(ctx, s, do)
+		return nil, b.filter(ctx, key, do)
 	case *workflow.Set:
-		return nil, x.set(ctx, s, do)
+		return nil, b.set(ctx, key, do)
 	case *workflow.Respond:
-		return nil, x.respond(ctx, s, do)
+		return nil, b.respond(ctx, key, do)
 	case *workflow.Stop:
-		return nil, x.stopRun(ctx, s, do)
+		return nil, b.stopRun(ctx, key, do)
 	case *workflow.Use:
-		return x.use(ctx, s, do, st)
+		return b.use(ctx, s, key, do, st)
+	case *workflow.Paths:
+		return b.paths(ctx, key, do, st)
+	case *workflow.Parallel:
+		return b.parallel(ctx, key, do, st)
+	case *workflow.ForEach:
+		return b.forEach(ctx, s, key, do, st)
+	case *workflow.Wait:
+		return b.wait(ctx, s, key, do, st)
+	case *workflow.Approve:
+		return b.approve(ctx, s, key, do, st)
+	case *workflow.Call:
+		return b.call(ctx, s, key, do, st)
 	}
-	return nil, x.fail(s, 0, 0, fmt.Errorf("this release does not know the step kind %q", s.Kind), StatusFailed, time.Time{})
+	return nil, b.fail(key, 0, 0, fmt.Errorf("this release does not know the step kind %q", s.Kind), StatusFailed, time.Time{})
 }
 
-// seeded is the environment of a step: random values are derived from run and step.
-func (x *execution) seeded(s *workflow.Step) *expression.Env {
-	if x.env.Seed == "" {
-		x.env.Seed = x.claim.Run.String() + "/" + s.ID
+// env is what an expression of the step with this key is evaluated on: random values are derived from run and step.
+func (b *branch) env(key string) *expression.Env {
+	x := b.x
+	if b.seed == "" {
+		b.seed = x.claim.Run.String() + "/" + key
 	}
+	x.current = b
+	x.env.Roots, x.env.Now, x.env.Seed = b.sc.roots, b.now, b.seed
 	return &x.env
 }
 
+// link gives approval_url and callback_url their address.
+func (x *execution) link(function, id string) (string, error) {
+	s := x.w.Step(id)
+	if s == nil {
+		return "", fmt.Errorf("there is no step %q", id)
+	}
+	return x.host.link(x.claim.Run, x.current.sc.keyOf(s), function)
+}
+
 // conclude draws what follows from the outcome of a step.
-func (x *execution) conclude(ctx context.Context, s *workflow.Step, st *stepState) (*ending, error) {
+func (b *branch) conclude(ctx context.Context, s *workflow.Step, key string, st *stepState) (*ending, error) {
 	switch st.status {
 	case StatusSkipped:
 		return nil, nil
 	case StatusFiltered:
-		return &ending{status: StatusFiltered, reason: ReasonFilter, summary: filterSummary(st.data)}, nil
+		return filtered(st), nil
 	case StatusSucceeded:
-		out := st.memo
-		if out == nil && len(st.data) > 0 {
-			var err error
-			if out, err = value.DecodeJSON(st.data); err != nil {
-				return nil, fmt.Errorf("%w: output of step %s: %w", ErrDamaged, s.ID, err)
-			}
-			st.memo = out
-		}
-		x.roots[s.ID] = out
-		x.label = stepLabel(s)
-		switch do := s.Do.(type) {
-		case *workflow.Stop:
-			return stopEnding(do, out), nil
-		case *workflow.Set, *workflow.Use:
-			x.output = out
-		}
-		return nil, nil
+		return b.succeeded(s, key, st)
 	case StatusCanceled:
-		return x.canceled(), nil
+		return b.x.canceled(), nil
 	}
 	failure := st.failure()
-	failure.Step = s.ID
+	if failure.Step == "" {
+		failure.Step = s.ID
+	}
 	if st.status == StatusUnknown {
 		return &ending{status: StatusFailed, reason: ReasonUnknown, summary: stepLabel(s) + ": " + failure.Message, failure: failure}, nil
 	}
 	switch s.OnError.Mode {
 	case workflow.OnErrorContinue:
-		x.errs[s.ID] = x.errorRoot(failure)
+		b.sc.errs[s.ID] = b.x.errorRoot(failure)
 		return nil, nil
 	case workflow.OnErrorSteps:
-		x.errs[s.ID] = x.errorRoot(failure)
-		outer := x.env.Roots["error"]
-		x.env.Roots["error"] = x.errs[s.ID]
-		end, err := x.steps(ctx, s.OnError.Steps)
-		x.env.Roots["error"] = outer
+		root := b.x.errorRoot(failure)
+		b.sc.errs[s.ID] = root
+		outer := b.sc.roots["error"]
+		b.sc.roots["error"] = root
+		end, err := b.steps(ctx, s.OnError.Steps)
+		b.sc.roots["error"] = outer
 		return end, err
 	}
 	return &ending{status: StatusFailed, summary: stepLabel(s) + ": " + failure.Message, failure: failure}, nil
 }
 
+func (b *branch) succeeded(s *workflow.Step, key string, st *stepState) (*ending, error) {
+	b.x.label = stepLabel(s)
+	stop, stops := s.Do.(*workflow.Stop)
+	if stops || b.x.w.Reads(s.ID) {
+		out, err := st.output()
+		if err != nil {
+			return nil, fmt.Errorf("%w: output of step %s: %w", ErrDamaged, key, err)
+		}
+		if stops {
+			return stopEnding(stop, out), nil
+		}
+		b.sc.steps[s.ID] = out
+	}
+	if givesOutput(s) {
+		b.last = key
+	}
+	for _, list := range s.Lists() {
+		b.reveal(list)
+	}
+	return nil, nil
+}
+
+// reveal shows the outputs of the steps inside one that is done to those behind it.
+func (b *branch) reveal(list []*workflow.Step) {
+	for _, s := range list {
+		if loopAround(s) != b.sc.loop {
+			return
+		}
+		if st := b.x.state.steps[b.sc.key(s.ID)]; st != nil && st.status == StatusSucceeded && b.x.w.Reads(s.ID) {
+			if out, err := st.output(); err == nil {
+				b.sc.steps[s.ID] = out
+			}
+		}
+		for _, inner := range s.Lists() {
+			b.reveal(inner)
+		}
+		b.reveal(s.OnError.Steps)
+	}
+}
+
+// filtered is how a step that filtered ends what it stands in: a round of a loop, a branch of parallel steps, else the run.
+func filtered(st *stepState) *ending {
+	if st.reason == ReasonDeclined {
+		return &ending{status: StatusFiltered, reason: ReasonDeclined, summary: declinedSummary(st.data), data: st.data}
+	}
+	return &ending{status: StatusFiltered, reason: ReasonFilter, summary: filterSummary(st.data), data: st.data}
+}
+
+// output is the decoded output of a step.
+func (st *stepState) output() (any, error) {
+	if st.memo == nil && len(st.data) > 0 {
+		out, err := value.DecodeJSON(st.data)
+		if err != nil {
+			return nil, err
+		}
+		st.memo = out
+	}
+	return st.memo, nil
+}
+
+// givesOutput reports whether the output of a step can be that of what it stands in.
+func givesOutput(s *workflow.Step) bool {
+	switch do := s.Do.(type) {
+	case *workflow.Filter, *workflow.Respond, *workflow.Stop:
+		return false
+	case *workflow.Wait:
+		return do.Callback
+	}
+	return true
+}
+
 // put adds a record to what the next append writes, and to the state.
 func (x *execution) put(r Record) {
 	x.pend = append(x.pend, r)
+	x.mark++
 	x.state.apply(&x.pend[len(x.pend)-1])
-	if (r.Kind == KindStepCompleted || r.Kind == KindStepFailed) && r.Attempt > 0 {
-		x.owes = true
-	}
+}
+
+// owe notes that the record that was put last is the result of an effect: it must be on disk before the next effect
+// that may depend on it.
+func (b *branch) owe() {
+	b.x.owed = b.x.mark
+	b.owed = b.x.mark
 }
 
 // append writes what is pending. ErrConflict: signals came in and are folded now; what is pending stays.
@@ -388,19 +595,24 @@ func (x *execution) append(ctx context.Context, then Then) error {
 		return err
 	}
 	clear(x.pend)
-	x.pend, x.owes = x.pend[:0], false // a store keeps nothing of what it was given
+	x.pend, x.durable = x.pend[:0], x.mark // a store keeps nothing of what it was given
 	x.trusted()
 	return nil
 }
 
-// flush writes what is pending and goes on.
+// flush writes what is pending and goes on. It leaves it where the run turns out to be canceled: its end is written
+// with it.
 func (x *execution) flush(ctx context.Context) error {
 	if len(x.pend) == 0 {
 		return nil
 	}
 	for {
-		if err := x.append(ctx, Then{Kind: Continue}); !errors.Is(err, ErrConflict) {
+		err := x.append(ctx, Then{Kind: Continue})
+		if !errors.Is(err, ErrConflict) {
 			return err
+		}
+		if x.state.cancel != nil {
+			return nil
 		}
 	}
 }
@@ -423,21 +635,32 @@ func (x *execution) readSignals(ctx context.Context) error {
 	return nil
 }
 
-// park ends the claim until wake. It returns nil when a signal came first: decide again.
-func (x *execution) park(ctx context.Context, wake time.Time) error {
-	if !x.deadline.IsZero() && x.deadline.Before(wake) {
-		wake = x.deadline
+// idle waits while nothing of the run is under way: a short time under the claim, else parked, which ends the claim.
+// until zero waits for a signal. It returns nil when the time has come, or something changed: look again.
+func (x *execution) idle(ctx context.Context, until time.Time) error {
+	if !x.deadline.IsZero() && (until.IsZero() || x.deadline.Before(until)) {
+		until = x.deadline
 	}
-	x.pend = append(x.pend, Record{At: x.host.now(), Kind: KindParked, Until: wake})
-	err := x.append(ctx, Then{Kind: Park, Wake: wake})
-	if errors.Is(err, ErrConflict) {
-		x.pend = x.pend[:len(x.pend)-1]
-		return nil
+	if until.IsZero() || until.Sub(x.host.now()) > inClaimWait || x.host.draining() {
+		x.pend = append(x.pend, Record{At: x.host.now(), Kind: KindParked, Until: until})
+		err := x.append(ctx, Then{Kind: Park, Wake: until})
+		if errors.Is(err, ErrConflict) {
+			x.pend = x.pend[:len(x.pend)-1]
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return errEndClaim
 	}
-	if err != nil {
+	if err := x.flush(ctx); err != nil { // a timer is durable before it runs
 		return err
 	}
-	return errEndClaim
+	err := x.host.sleep(ctx, x, until)
+	if cause := context.Cause(ctx); errors.Is(cause, errCanceled) || errors.Is(cause, errDeadline) {
+		return nil
+	}
+	return err
 }
 
 // release gives the run back at once, with what is done so far.

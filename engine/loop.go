@@ -130,13 +130,17 @@ func (e *Engine) extendClaims(ctx, work context.Context) {
 
 // execute works on one claimed run until it ends, parks, or the claim is gone.
 func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
+	var x *execution
 	defer func() {
 		if p := recover(); p != nil {
+			if x != nil {
+				_ = x.abandon(errors.New("the run has failed inside Bellhop"))
+			}
 			e.Log.Error("a run crashed the engine loop", "run", c.Run.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			e.quarantine(work, c, fmt.Sprintf("the engine failed on this run: %v", p))
 		}
 	}()
-	state, err := foldJournal(c.Journal)
+	state, err := foldJournal(c.Journal, false)
 	if errors.Is(err, ErrNewerFormat) {
 		e.Log.Error("a newer release wrote this run: it is left alone", "run", c.Run.String(), "error", err)
 		e.later(work, c, time.Hour)
@@ -160,7 +164,8 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 	}
 	ctx, stop := context.WithCancelCause(work)
 	defer stop(nil)
-	x := newExecution(e, c, w, state, stop)
+	c.Journal = nil // the state has what is needed of it
+	x = newExecution(e, c, w, state, stop)
 	x.slots = slots
 	e.mu.Lock()
 	e.running[c.Run] = x
@@ -190,13 +195,17 @@ func (e *Engine) later(ctx context.Context, c *Claim, wait time.Duration) {
 
 // quarantine ends a run that the engine cannot work on; its journal is kept.
 func (e *Engine) quarantine(ctx context.Context, c *Claim, why string) {
+	var words []Outgoing
 	row := Row{ID: c.Run, Status: StatusFailed, Reason: ReasonQuarantined, Summary: why, Accepted: c.Run.Time(), Finished: time.Now()}
 	if len(c.Journal) > 0 && c.Journal[0].Head != nil {
 		h := c.Journal[0].Head
 		row.Workflow, row.Version, row.Trigger, row.Parent, row.Accepted = h.Workflow, h.Version, h.Trigger, h.Parent, c.Journal[0].At
+		if !h.Caller.IsZero() {
+			words = append(words, Outgoing{h.Caller, childAnswer{Run: c.Run.String(), Status: row.Status.String(), Message: why}.signal(h.CallerStep)})
+		}
 	}
 	rec := Record{At: row.Finished, Kind: KindFinished, Status: row.Status, Reason: row.Reason, Data: []byte(why)}
-	if err := e.append(ctx, c, []Record{rec}, Then{Kind: Finish, Row: row}); err != nil {
+	if err := e.append(ctx, c, []Record{rec}, Then{Kind: Finish, Row: row, Signals: words}); err != nil {
 		e.Log.Error("quarantine a run", "run", c.Run.String(), "error", err)
 		return
 	}

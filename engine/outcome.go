@@ -20,36 +20,44 @@ const (
 )
 
 // complete records the outcome of a step. out is its decoded output; data is out as JSON, nil to encode it here.
-func (x *execution) complete(s *workflow.Step, attempt int, took time.Duration, status Status, out any, data []byte, reason string) {
+func (b *branch) complete(key string, attempt int, took time.Duration, status Status, out any, data []byte, reason string) {
 	if data == nil && out != nil {
 		var err error
 		if data, err = value.AppendJSON(nil, out); err == nil && len(data) > maxOutput {
 			err = fmt.Errorf("the output has %d bytes, at most %d can be kept", len(data), maxOutput)
 		}
 		if err != nil {
-			_ = x.fail(s, attempt, took, err, StatusFailed, time.Time{})
+			_ = b.fail(key, attempt, took, err, StatusFailed, time.Time{})
 			return
 		}
 	}
-	if clean := x.host.redact(data); len(clean) != len(data) || len(data) > 0 && &clean[0] != &data[0] {
+	if clean := b.x.host.redact(data); len(clean) != len(data) || len(data) > 0 && &clean[0] != &data[0] {
 		data, out = clean, nil // what is stored is what later steps see
 	}
-	x.put(Record{At: x.host.now(), Kind: KindStepCompleted, Step: s.ID, Attempt: attempt, Status: status, Reason: reason, Took: took, Data: data, Memo: out})
+	b.x.put(Record{At: b.x.host.now(), Kind: KindStepCompleted, Step: key, Attempt: attempt, Status: status, Reason: reason, Took: took, Data: data, Memo: out})
 }
 
 // fail records a failed attempt; retryAt zero means that it was the last. The step's error is data of the run, not an
 // error of the engine: what fail returns is nil, so that callers can end with it.
-func (x *execution) fail(s *workflow.Step, attempt int, took time.Duration, err error, status Status, retryAt time.Time) error {
-	f := StepError{Message: truncate(err.Error(), maxMessage), Attempts: attempt}
+func (b *branch) fail(key string, attempt int, took time.Duration, err error, status Status, retryAt time.Time) error {
+	return b.failWith(key, attempt, took, stepError(err, attempt), status, retryAt)
+}
+
+func stepError(err error, attempt int) *StepError {
+	f := &StepError{Message: truncate(err.Error(), maxMessage), Attempts: attempt}
 	var answer *connectors.StatusError
 	if errors.As(err, &answer) {
 		f.Status = answer.Status
 	}
+	return f
+}
+
+func (b *branch) failWith(key string, attempt int, took time.Duration, f *StepError, status Status, retryAt time.Time) error {
 	data, merr := json.Marshal(f)
 	if merr != nil {
 		data = []byte(`{"message":"the step failed"}`)
 	}
-	x.put(Record{At: x.host.now(), Kind: KindStepFailed, Step: s.ID, Attempt: attempt, Status: status, Until: retryAt, Took: took, Data: x.host.redact(data)})
+	b.x.put(Record{At: b.x.host.now(), Kind: KindStepFailed, Step: key, Attempt: attempt, Status: status, Until: retryAt, Took: took, Data: b.x.host.redact(data)})
 	return nil
 }
 

@@ -71,8 +71,8 @@ type Kind uint8
 const (
 	KindAccepted      Kind = 0 // the event; Head says what runs
 	KindClaimed       Kind = 1 // a takeover after the holder died
-	KindStepStarted   Kind = 2 // Key: idempotency key; Data: the input as JSON. Durable before the side effect
-	KindStepCompleted Kind = 3 // Status succeeded, filtered or skipped; Data: the output as JSON
+	KindStepStarted   Kind = 2 // Key: idempotency key, of a call step the child's id; Data: the input as JSON; Until: how long it waits. Durable before the side effect
+	KindStepCompleted Kind = 3 // Status succeeded, filtered or skipped; Data: the output as JSON, or Key: the step inside whose output it is
 	KindStepFailed    Kind = 4 // Status failed, canceled or unknown; Data: the error as JSON; Until: when to try again
 	KindParked        Kind = 5 // Until: when to wake
 	KindSignal        Kind = 6 // Key: the signal's id; Reason: its kind; Data: the signal as JSON
@@ -131,6 +131,11 @@ type Head struct {
 	Lane     string // runs of one workflow with an equal lane run one after another; empty: none
 	Parent   RunID  // the run that this one repeats
 	Urgent   bool   // a person waits for it
+
+	// Of a run that a call step of another run started.
+	Caller     RunID
+	CallerStep string // key of the step
+	Depth      int    // how many calls lie between it and the event
 }
 
 // Record is one entry of a run's journal, its only truth.
@@ -139,7 +144,7 @@ type Record struct {
 	At      time.Time
 	Format  uint8 // of the encoding; RecordFormat when written by this build
 	Kind    Kind
-	Step    string // step id, with its loop rounds
+	Step    string // step id behind the loop rounds that it stands in: lines[12].tell; lines[12] is the round as a whole
 	Attempt int    // from 1
 	Status  Status
 	Key     string
@@ -187,6 +192,11 @@ func (r *Record) Encode(dst []byte, id RunID) []byte {
 		}
 		if h.Urgent {
 			dst = appendUint(dst, 22, 1)
+		}
+		if !h.Caller.IsZero() {
+			dst = appendText(dst, 23, string(h.Caller[:]))
+			dst = appendText(dst, 24, h.CallerStep)
+			dst = appendUint(dst, 25, uint64(h.Depth))
 		}
 	}
 	if len(r.Data) > 0 {
@@ -262,6 +272,8 @@ func (r *Record) setNumber(num protowire.Number, v uint64) {
 		r.Took = time.Duration(v)
 	case 22:
 		r.head().Urgent = v == 1
+	case 25:
+		r.head().Depth = int(v)
 	}
 }
 
@@ -287,6 +299,10 @@ func (r *Record) setBytes(num protowire.Number, v []byte) {
 		r.head().Lane = string(v)
 	case 21:
 		copy(r.head().Parent[:], v)
+	case 23:
+		copy(r.head().Caller[:], v)
+	case 24:
+		r.head().CallerStep = string(v)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -21,7 +22,10 @@ type Simulation struct {
 	PublicURL  string
 	Zone       *time.Location // of dates without a zone; nil: UTC
 	// Invoke makes one attempt. The clock has moved to c.Now.
-	Invoke  func(ctx context.Context, c SimulatedCall) (any, error)
+	Invoke func(ctx context.Context, c SimulatedCall) (any, error)
+	// Answer stands for those who answer outside: a person whom an approve step asks, a caller of callback_url, the
+	// workflow that a call step runs. nil, or an answer that is nil: nobody does.
+	Answer  func(ctx context.Context, q SimulatedQuestion) (*SimulatedAnswer, error)
 	Journal []Record // what the run of this ID has done before, for example until a crash; nil: it begins with Event
 	ID      RunID
 	// RealTime makes waits real, for runs that make real calls.
@@ -37,6 +41,20 @@ type SimulatedCall struct {
 	Key     string
 	Attempt int
 	Now     time.Time
+}
+
+// SimulatedQuestion is what a step asks of the world outside.
+type SimulatedQuestion struct {
+	Step  *workflow.Step
+	Kind  string // approve, callback, call
+	Input any    // approve: the message; call: the body
+	Now   time.Time
+}
+
+// SimulatedAnswer is what comes back: Output is that of the step. Failure, of a call: how the other run failed.
+type SimulatedAnswer struct {
+	Output  any
+	Failure string
 }
 
 // Simulated is what came of a Simulation.
@@ -71,7 +89,7 @@ func (s Simulation) Run(ctx context.Context) (*Simulated, error) {
 		h.out.Records, h.out.ID = slices.Clone(s.Journal), s.ID
 	}
 	for h.clock.Sub(s.Now) < maxSimulated {
-		state, err := foldJournal(h.out.Records)
+		state, err := foldJournal(h.out.Records, false)
 		if err != nil {
 			return nil, fmt.Errorf("simulate %s: %w", s.Workflow.ID, err)
 		}
@@ -87,7 +105,7 @@ func (s Simulation) Run(ctx context.Context) (*Simulated, error) {
 			return nil, fmt.Errorf("simulate %s: %w", s.Workflow.ID, err)
 		}
 		if h.wake.IsZero() {
-			return nil, fmt.Errorf("simulate %s: the run waits for a signal that nobody sends", s.Workflow.ID)
+			return nil, fmt.Errorf("simulate %s: the run waits for what nobody sends", s.Workflow.ID)
 		}
 		if err := h.sleep(ctx, nil, h.wake); err != nil {
 			return nil, err
@@ -149,8 +167,52 @@ func (h *simulation) reply(_ RunID, r Reply) {
 		h.out.Response = r.Response
 	}
 	if r.Done {
-		h.out.Output = r.Output
+		if h.out.Output = r.Output; r.Output == nil && len(r.data) > 0 {
+			h.out.Output, _ = value.DecodeJSON(r.data)
+		}
 	}
+}
+
+func (h *simulation) ask(ctx context.Context, q *question) (*Signal, error) {
+	if h.Answer == nil && q.kind != signalChild && !h.RealTime {
+		return nil, nil
+	}
+	kind := q.kind
+	if kind == signalChild {
+		kind = "call"
+	}
+	var a *SimulatedAnswer
+	if h.Answer != nil {
+		var err error
+		if a, err = h.Answer(ctx, SimulatedQuestion{Step: q.step, Kind: kind, Input: q.input, Now: h.now()}); err != nil {
+			return nil, err
+		}
+	}
+	if a == nil {
+		if kind == "call" || h.RealTime {
+			return nil, fmt.Errorf("step %s waits for an answer that can only come to a server", q.key)
+		}
+		return nil, nil
+	}
+	data, err := value.AppendJSON(nil, a.Output)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "call" {
+		answer := childAnswer{Run: q.child.String(), Status: StatusSucceeded.String(), Output: data}
+		if a.Failure != "" {
+			answer.Status, answer.Message = StatusFailed.String(), a.Failure
+		}
+		sig := answer.signal(q.key)
+		return &sig, nil
+	}
+	return &Signal{ID: kind + "/" + q.key, Kind: q.kind, Step: q.key, Data: data}, nil
+}
+
+func (h *simulation) background(f func())                      { f() }
+func (h *simulation) cancelChild(context.Context, RunID) error { return nil }
+func (h *simulation) link(_ RunID, key, f string) (string, error) {
+	return exampleLink(h.PublicURL, f, key), nil
 }
 
 func (h *simulation) draining() bool         { return false }

@@ -13,56 +13,56 @@ import (
 
 // Steps that touch nothing outside: they cost no durable wait, their results ride with the next append.
 
-func (x *execution) filter(ctx context.Context, s *workflow.Step, f *workflow.Filter) error {
-	env := x.seeded(s)
+func (b *branch) filter(ctx context.Context, key string, f *workflow.Filter) error {
+	env := b.env(key)
 	ok, err := f.Condition.Bool(ctx, env)
 	if err != nil {
-		return x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+		return b.fail(key, 0, 0, err, StatusFailed, time.Time{})
 	}
 	if ok {
-		x.complete(s, 0, 0, StatusSucceeded, nil, nil, "")
+		b.complete(key, 0, 0, StatusSucceeded, nil, nil, "")
 		return nil
 	}
 	why, err := json.Marshal(f.Condition.Explain(ctx, env))
 	if err != nil {
 		why = nil
 	}
-	x.complete(s, 0, 0, StatusFiltered, nil, why, "")
+	b.complete(key, 0, 0, StatusFiltered, nil, why, "")
 	return nil
 }
 
-func (x *execution) set(ctx context.Context, s *workflow.Step, set *workflow.Set) error {
-	out, err := set.Fields.Eval(ctx, x.seeded(s))
+func (b *branch) set(ctx context.Context, key string, set *workflow.Set) error {
+	out, err := set.Fields.Eval(ctx, b.env(key))
 	if err != nil {
-		return x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+		return b.fail(key, 0, 0, err, StatusFailed, time.Time{})
 	}
-	x.complete(s, 0, 0, StatusSucceeded, out, nil, "")
+	b.complete(key, 0, 0, StatusSucceeded, out, nil, "")
 	return nil
 }
 
 // respond answers the webhook at once: the event is durable already, and after a crash nobody waits any more.
-func (x *execution) respond(ctx context.Context, s *workflow.Step, r *workflow.Respond) error {
-	env := x.seeded(s)
+func (b *branch) respond(ctx context.Context, key string, r *workflow.Respond) error {
+	env := b.env(key)
 	resp := &Response{Status: http.StatusOK}
 	if r.Status != nil {
 		v, err := r.Status.Eval(ctx, env)
 		if err != nil {
-			return x.fail(s, 0, 0, fmt.Errorf("status: %w", err), StatusFailed, time.Time{})
+			return b.fail(key, 0, 0, fmt.Errorf("status: %w", err), StatusFailed, time.Time{})
 		}
 		code, ok := number(v)
 		if !ok || code != float64(int(code)) || code < 200 || code > 599 {
-			return x.fail(s, 0, 0, fmt.Errorf("status is %q, want a whole number from 200 to 599", value.Text(v)), StatusFailed, time.Time{})
+			return b.fail(key, 0, 0, fmt.Errorf("status is %q, want a whole number from 200 to 599", value.Text(v)), StatusFailed, time.Time{})
 		}
 		resp.Status = int(code)
 	}
 	if r.Headers != nil {
 		v, err := r.Headers.Eval(ctx, env)
 		if err != nil {
-			return x.fail(s, 0, 0, fmt.Errorf("headers: %w", err), StatusFailed, time.Time{})
+			return b.fail(key, 0, 0, fmt.Errorf("headers: %w", err), StatusFailed, time.Time{})
 		}
 		fields, ok := v.(map[string]any)
 		if !ok {
-			return x.fail(s, 0, 0, fmt.Errorf("headers must be an object"), StatusFailed, time.Time{})
+			return b.fail(key, 0, 0, fmt.Errorf("headers must be an object"), StatusFailed, time.Time{})
 		}
 		resp.Headers = make(map[string]string, len(fields))
 		for name, v := range fields {
@@ -72,7 +72,7 @@ func (x *execution) respond(ctx context.Context, s *workflow.Step, r *workflow.R
 	if r.Body != nil {
 		v, err := r.Body.Eval(ctx, env)
 		if err != nil {
-			return x.fail(s, 0, 0, fmt.Errorf("body: %w", err), StatusFailed, time.Time{})
+			return b.fail(key, 0, 0, fmt.Errorf("body: %w", err), StatusFailed, time.Time{})
 		}
 		resp.Body = value.Text(v)
 		if _, typed := resp.Headers["Content-Type"]; !typed {
@@ -87,23 +87,23 @@ func (x *execution) respond(ctx context.Context, s *workflow.Step, r *workflow.R
 	}
 	data, err := json.Marshal(resp)
 	if err != nil {
-		return x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+		return b.fail(key, 0, 0, err, StatusFailed, time.Time{})
 	}
-	x.complete(s, 0, 0, StatusSucceeded, nil, data, reasonRespond)
-	x.host.reply(x.claim.Run, Reply{Response: resp})
+	b.complete(key, 0, 0, StatusSucceeded, nil, data, reasonRespond)
+	b.x.host.reply(b.x.claim.Run, Reply{Response: resp})
 	return nil
 }
 
-func (x *execution) stopRun(ctx context.Context, s *workflow.Step, stop *workflow.Stop) error {
+func (b *branch) stopRun(ctx context.Context, key string, stop *workflow.Stop) error {
 	out := map[string]any{"as": stop.As}
 	if stop.Message != nil {
-		v, err := stop.Message.Eval(ctx, x.seeded(s))
+		v, err := stop.Message.Eval(ctx, b.env(key))
 		if err != nil {
-			return x.fail(s, 0, 0, fmt.Errorf("message: %w", err), StatusFailed, time.Time{})
+			return b.fail(key, 0, 0, fmt.Errorf("message: %w", err), StatusFailed, time.Time{})
 		}
 		out["message"] = value.Text(v)
 	}
-	x.complete(s, 0, 0, StatusSucceeded, out, nil, ReasonStop)
+	b.complete(key, 0, 0, StatusSucceeded, out, nil, ReasonStop)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 // invocation is one attempt at an action.
 type invocation struct {
 	step       *workflow.Step
+	id         string // key of the step
 	use        *workflow.Use
 	action     *connectors.Action
 	input      map[string]any
@@ -28,14 +29,15 @@ type invocation struct {
 var defaultRetry = workflow.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute}
 
 // use brings a connector action to its outcome: attempts, waits between them, and the rules after a crash.
-func (x *execution) use(ctx context.Context, s *workflow.Step, u *workflow.Use, st *stepState) (*ending, error) {
+func (b *branch) use(ctx context.Context, s *workflow.Step, key string, u *workflow.Use, st *stepState) (*ending, error) {
+	x := b.x
 	action, err := x.host.action(u)
 	if err != nil {
-		return nil, x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+		return nil, b.fail(key, 0, 0, err, StatusFailed, time.Time{})
 	}
-	input, err := x.input(ctx, s, u)
+	input, err := b.input(ctx, key, u)
 	if err != nil {
-		return nil, x.fail(s, 0, 0, err, StatusFailed, time.Time{})
+		return nil, b.fail(key, 0, 0, err, StatusFailed, time.Time{})
 	}
 	retry := s.Retry
 	if retry == nil {
@@ -43,14 +45,17 @@ func (x *execution) use(ctx context.Context, s *workflow.Step, u *workflow.Use, 
 	}
 	repeatable := action.IsRepeatable(input)
 	if st != nil && st.status == StatusRunning && !repeatable && !retry.Unknown {
-		return nil, x.fail(s, st.attempts, 0, errors.New("the server stopped while this step was under way: "+
+		return nil, b.fail(key, st.attempts, 0, errors.New("the server stopped while this step was under way: "+
 			"nobody knows whether it happened. Look at the other side, then run again from this step or from the one behind it"),
 			StatusUnknown, time.Time{})
 	}
-	call := &invocation{step: s, use: u, action: action, input: input, workflowID: x.w.ID, key: IdempotencyKey(x.claim.Run, s.ID), hops: x.hops + 1}
+	call := &invocation{step: s, id: key, use: u, action: action, input: input, workflowID: x.w.ID, key: IdempotencyKey(x.claim.Run, key), hops: x.hops + 1}
 	for {
 		if st != nil && !st.retryAt.IsZero() {
-			if end, err := x.waitRetry(ctx, st.retryAt); end != nil || err != nil {
+			if end, err := b.await(ctx, st.retryAt, ""); end != nil || err != nil {
+				return end, err
+			}
+			if end, err := b.mayGoOn(ctx); end != nil || err != nil {
 				return end, err
 			}
 		}
@@ -58,24 +63,24 @@ func (x *execution) use(ctx context.Context, s *workflow.Step, u *workflow.Use, 
 		if st != nil {
 			call.attempt = st.attempts + 1
 		}
-		if end, err := x.start(ctx, call, repeatable); end != nil || err != nil {
+		if end, err := b.start(ctx, call, repeatable); end != nil || err != nil {
 			return end, err
 		}
-		st = x.state.steps[s.ID]
-		if end, err := x.attempt(ctx, call, retry, st); end != nil || err != nil || st.done() {
+		st = x.state.steps[key]
+		if end, err := b.attempt(ctx, call, retry, st); end != nil || err != nil || st.done() {
 			return end, err
 		}
-		if err := x.flush(ctx); err != nil { // a retry's timer is durable
+		if err := b.sync(ctx); err != nil { // a retry's timer is durable
 			return nil, err
 		}
 	}
 }
 
-func (x *execution) input(ctx context.Context, s *workflow.Step, u *workflow.Use) (map[string]any, error) {
+func (b *branch) input(ctx context.Context, key string, u *workflow.Use) (map[string]any, error) {
 	if u.With == nil {
 		return map[string]any{}, nil
 	}
-	v, err := u.With.Eval(ctx, x.seeded(s))
+	v, err := u.With.Eval(ctx, b.env(key))
 	if err != nil {
 		return nil, err
 	}
@@ -87,42 +92,38 @@ func (x *execution) input(ctx context.Context, s *workflow.Step, u *workflow.Use
 }
 
 // start records that an attempt begins. It is durable before the effect, unless the action may be repeated and
-// nothing else waits to be written.
-func (x *execution) start(ctx context.Context, c *invocation, repeatable bool) (*ending, error) {
-	rec := Record{At: x.host.now(), Kind: KindStepStarted, Step: c.step.ID, Attempt: c.attempt, Status: StatusRunning, Key: c.key}
+// no result that the call may depend on waits to be written.
+func (b *branch) start(ctx context.Context, c *invocation, repeatable bool) (*ending, error) {
+	x := b.x
+	rec := Record{At: x.host.now(), Kind: KindStepStarted, Step: c.id, Attempt: c.attempt, Status: StatusRunning, Key: c.key}
 	if c.attempt == 1 {
+		rec.At = b.now
 		data, err := value.AppendJSON(nil, c.input)
 		if err != nil {
-			return nil, x.fail(c.step, 0, 0, fmt.Errorf("with: %w", err), StatusFailed, time.Time{})
+			return nil, b.fail(c.id, 0, 0, fmt.Errorf("with: %w", err), StatusFailed, time.Time{})
 		}
 		if len(data) > maxOutput {
-			return nil, x.fail(c.step, 0, 0, fmt.Errorf("with has %d bytes, at most %d can be sent", len(data), maxOutput), StatusFailed, time.Time{})
+			return nil, b.fail(c.id, 0, 0, fmt.Errorf("with has %d bytes, at most %d can be sent", len(data), maxOutput), StatusFailed, time.Time{})
 		}
 		rec.Data = x.host.redact(data)
 	}
-	if repeatable && !x.owes {
-		x.put(rec)
+	x.put(rec)
+	if repeatable && b.owed <= x.durable && len(x.pend) < maxPend {
 		return nil, nil
 	}
-	for {
-		x.pend = append(x.pend, rec)
-		err := x.append(ctx, Then{Kind: Continue})
-		if errors.Is(err, ErrConflict) {
-			x.pend = x.pend[:len(x.pend)-1]
-			if x.state.cancel != nil {
-				return x.canceled(), nil
-			}
-			continue
-		}
-		if err == nil {
-			x.state.apply(&rec)
-		}
+	if err := b.sync(ctx); err != nil {
 		return nil, err
 	}
+	end, err := b.stopped(ctx)
+	if end != nil {
+		_ = b.fail(c.id, c.attempt, 0, errors.New("stopped before it began"), StatusCanceled, time.Time{})
+	}
+	return end, err
 }
 
 // attempt makes one call and records what came of it.
-func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.Retry, st *stepState) (*ending, error) {
+func (b *branch) attempt(ctx context.Context, c *invocation, retry *workflow.Retry, st *stepState) (*ending, error) {
+	x := b.x
 	if st == nil || st.status != StatusRunning {
 		return nil, nil // the start failed for good
 	}
@@ -131,7 +132,7 @@ func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.
 		limit = stepTimeout
 	}
 	begun := x.host.now()
-	out, err := func() (any, error) {
+	out, err := b.outside(func() (any, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within the step's timeout of %s", limit))
 		defer cancel()
 		out, err := x.host.invoke(ctx, x, c)
@@ -141,19 +142,23 @@ func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.
 			}
 		}
 		return out, err
-	}()
+	})
 	took := x.host.now().Sub(begun)
 	switch {
 	case err == nil:
-		x.complete(c.step, c.attempt, took, StatusSucceeded, out, nil, "")
+		b.complete(c.id, c.attempt, took, StatusSucceeded, out, nil, "")
+		b.owe()
 		return nil, nil
-	case errors.Is(err, ErrLost), errors.Is(err, errShutdown):
+	case errors.Is(err, ErrLost), errors.Is(err, errShutdown), errors.Is(err, errEndClaim):
 		return nil, err // the outcome is not ours to record
 	case errors.Is(err, errCanceled):
-		_ = x.fail(c.step, c.attempt, took, errCanceled, StatusCanceled, time.Time{})
+		_ = b.fail(c.id, c.attempt, took, errCanceled, StatusCanceled, time.Time{})
+		if x.appending {
+			return nil, nil // what the journal says is read when the write is done
+		}
 		return nil, x.readSignals(ctx)
 	case errors.Is(err, errDeadline):
-		_ = x.fail(c.step, c.attempt, took, err, StatusFailed, time.Time{})
+		_ = b.fail(c.id, c.attempt, took, err, StatusFailed, time.Time{})
 		return x.timedOut(), nil
 	}
 	retryAt := time.Time{}
@@ -167,7 +172,9 @@ func (x *execution) attempt(ctx context.Context, c *invocation, retry *workflow.
 			retryAt = time.Time{}
 		}
 	}
-	return nil, x.fail(c.step, c.attempt, took, err, StatusFailed, retryAt)
+	_ = b.fail(c.id, c.attempt, took, err, StatusFailed, retryAt)
+	b.owe()
+	return nil, nil
 }
 
 // backoff is exponential with full jitter: anything up to min(max, initial * 2^n).
@@ -184,35 +191,6 @@ func backoff(r *workflow.Retry, failures int) time.Duration {
 		return 0
 	}
 	return time.Duration(rand.Int64N(int64(ceiling) + 1))
-}
-
-// waitRetry waits for the time of the next attempt: a short wait keeps the claim but not the worker, a longer
-// one parks the run.
-func (x *execution) waitRetry(ctx context.Context, until time.Time) (*ending, error) {
-	for {
-		wait := until.Sub(x.host.now())
-		if wait <= 0 {
-			return x.mayGoOn(ctx)
-		}
-		if wait > inClaimWait || x.host.draining() {
-			if err := x.park(ctx, until); err != nil {
-				return nil, err
-			}
-		} else if err := x.host.sleep(ctx, x, until); err != nil && !errors.Is(context.Cause(ctx), errCanceled) && !errors.Is(context.Cause(ctx), errDeadline) {
-			return nil, err
-		}
-		if x.wasInterrupted() {
-			if err := x.readSignals(ctx); err != nil {
-				return nil, err
-			}
-		}
-		if x.state.cancel != nil {
-			return x.canceled(), nil
-		}
-		if !x.deadline.IsZero() && !x.host.now().Before(x.deadline) {
-			return x.timedOut(), nil
-		}
-	}
 }
 
 // The engine as the host of its runs.
@@ -242,6 +220,11 @@ func (e *Engine) append(ctx context.Context, c *Claim, recs []Record, then Then)
 	begun, wait := time.Now(), 100*time.Millisecond
 	for {
 		err := e.Store.Append(ctx, c, recs, then)
+		if err == nil {
+			for i := range then.Signals {
+				e.interruptRun(then.Signals[i].Run, then.Signals[i].Signal.Kind)
+			}
+		}
 		if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrFull) {
 			return err
 		}
@@ -265,10 +248,14 @@ func (e *Engine) sleep(ctx context.Context, x *execution, until time.Time) error
 		return nil
 	case <-e.drain:
 		return nil
+	case <-x.wake:
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
+
+func (e *Engine) background(f func()) { go f() }
 
 func (e *Engine) action(u *workflow.Use) (*connectors.Action, error) {
 	return findAction(e.Connectors, u)

@@ -31,6 +31,9 @@ type Journal interface {
 	// Extend keeps the claim for another lease. ErrLost is final.
 	Extend(ctx context.Context, c *Claim) error
 
+	// Limit bounds how many runs of a workflow are claimed at the same time; 0: any number. It is not stored.
+	Limit(workflow string, most int)
+
 	// Signal appends a record of kind Signal to a run that has not finished, from any machine, and wakes a parked
 	// run. It is idempotent by s.ID. A finished or unknown run is ErrNotFound.
 	Signal(ctx context.Context, id RunID, s Signal) error
@@ -99,6 +102,8 @@ type NewRun struct {
 	Data      []byte        // the event, as Event.Encode wrote it
 	Memo      any           // the decoded form of Data, handed to the Claim if memory allows; never stored
 	Carry     []Record      // results taken over from an earlier run, written behind Accepted
+	Limit     int           // with Full: how many runs of the workflow may be ready or claimed; 0: any number
+	Full      string        // drop: a run over Limit is not stored; fail: it is, with a Signal of kind full
 	Delivery  *Delivery     // rides in the same write; its Run and Outcome (duplicate) are filled in by the store
 }
 
@@ -106,6 +111,7 @@ type NewRun struct {
 type Accepted struct {
 	ID        RunID
 	Duplicate bool // ID is that of the earlier run with the same key
+	Dropped   bool // Full was "drop" and Limit was reached: there is no run
 }
 
 // Put is a KV write that rides with an Accept. Rev works as in KV.Put; AnyRev writes whatever is there.
@@ -142,13 +148,22 @@ type Then struct {
 	Kind ThenKind
 	Wake time.Time // Park: zero waits for a Signal only
 	Row  Row       // Finish
+	// Signals go to other runs in the same write, as Signal would send them. One to a run that has ended, or that
+	// has it already, is left out.
+	Signals []Outgoing
+}
+
+// Outgoing is a Signal to another run.
+type Outgoing struct {
+	Run    RunID
+	Signal Signal
 }
 
 // Signal comes to a run from outside: a person cancels, approves, decides; a callback arrives.
 type Signal struct {
 	ID   string // the same ID is recorded once
-	Kind string // cancel, approve, callback, resume
-	Step string
+	Kind string // cancel, approve, callback, child, full
+	Step string // key of the step that it is for
 	By   string
 	Data []byte
 }

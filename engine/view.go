@@ -20,6 +20,8 @@ type RunView struct {
 	Reason     string     `json:"reason,omitempty"`
 	Summary    string     `json:"summary,omitempty"`
 	Parent     string     `json:"parent,omitempty"` // the run that this one repeats
+	Caller     string     `json:"caller,omitempty"` // the run that called this one
+	CallerStep string     `json:"caller_step,omitempty"`
 	Trigger    any        `json:"trigger"`
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
@@ -39,6 +41,7 @@ type StepView struct {
 	Output    json.RawMessage         `json:"output,omitempty"`
 	Error     *StepError              `json:"error,omitempty"`
 	RetryAt   *time.Time              `json:"retry_at,omitempty"`
+	Run       string                  `json:"run,omitempty"`     // of a call step: the run that it started
 	Because   []expression.Comparison `json:"because,omitempty"` // what decided a filter
 	Carried   bool                    `json:"carried,omitempty"` // taken over from the run that this one repeats
 	Summary   string                  `json:"summary,omitempty"`
@@ -70,7 +73,7 @@ func (e *Engine) isWorking(id RunID) bool {
 
 // NewRunView makes the view of a journal. w names its steps; nil leaves names out.
 func NewRunView(id RunID, w *workflow.Workflow, recs []Record) (*RunView, error) {
-	st, err := foldJournal(recs)
+	st, err := foldJournal(recs, true)
 	if err != nil && st.accepted == nil {
 		return nil, fmt.Errorf("read run %s: %w", id, err)
 	}
@@ -84,6 +87,9 @@ func NewRunView(id RunID, w *workflow.Workflow, recs []Record) (*RunView, error)
 	}
 	if !h.Parent.IsZero() {
 		v.Parent = h.Parent.String()
+	}
+	if !h.Caller.IsZero() {
+		v.Caller, v.CallerStep = h.Caller.String(), h.CallerStep
 	}
 	if f := st.finished; f != nil {
 		v.Reason, v.Summary, v.FinishedAt = f.Reason, string(f.Data), &f.At
@@ -107,6 +113,9 @@ func NewRunView(id RunID, w *workflow.Workflow, recs []Record) (*RunView, error)
 		}
 		if step := stepOf(w, key); step != nil {
 			sv.Kind, sv.Name = step.Kind, step.Name
+		}
+		if sv.Kind == "call" {
+			sv.Run = s.key
 		}
 		switch s.status {
 		case StatusRunning:

@@ -86,13 +86,13 @@ func (o *acceptOp) write(b *batch) error {
 	}
 	for i := range o.runs {
 		r := &o.runs[i]
-		if !r.answer.Duplicate {
+		if !r.answer.Duplicate && !r.answer.Dropped {
 			if err := o.put(b, r); err != nil {
 				return storageError(err)
 			}
 		}
 		if d := r.new.Delivery; d != nil {
-			n, err := putDelivery(b, delivered(d, r.answer))
+			n, err := putDelivery(b, delivered(d, r))
 			if err != nil {
 				return storageError(err)
 			}
@@ -126,6 +126,13 @@ func (o *acceptOp) check(b *batch) error {
 		if r.answer = (engine.Accepted{ID: r.new.ID}); dup {
 			r.answer = engine.Accepted{ID: earlier, Duplicate: true}
 			continue
+		}
+		if flow := r.new.Head.Workflow; r.new.Limit > 0 && b.underWay(flow)+flows[flow] >= r.new.Limit {
+			if r.new.Full == "drop" {
+				r.answer = engine.Accepted{Dropped: true}
+				continue
+			}
+			r.fail()
 		}
 		added++
 		k := slices.IndexFunc(flows, func(a addition) bool { return a.flow == r.new.Head.Workflow })
@@ -162,6 +169,25 @@ func (o *acceptOp) earlier(b *batch, r *acceptRun, i int) (engine.RunID, bool) {
 		r.rename()
 	}
 	return engine.RunID{}, false
+}
+
+// underWay counts the runs of a flow that are ready or claimed.
+func (b *batch) underWay(flow string) int {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	n := b.byFlow[flow]
+	if f := b.s.table.flows[flow]; f != nil {
+		n += f.awake
+	}
+	return n
+}
+
+// fail notes in the journal that the run found its workflow full; the engine ends it.
+func (r *acceptRun) fail() {
+	r.recs = append(slices.Clip(r.recs), engine.Record{
+		Seq: uint32(len(r.recs)), At: r.new.At, Format: engine.RecordFormat, Kind: engine.KindSignal, Key: "full", Reason: "full",
+	})
+	r.frame = newFrame(r.new.ID, r.recs)
 }
 
 // taken reports whether a run that is not archived has this id.
@@ -288,7 +314,7 @@ func (b *batch) dedupDay(day string) (*bbolt.Bucket, error) {
 func (o *acceptOp) apply(s *Store) {
 	for i := range o.runs {
 		a := &o.runs[i]
-		if a.answer.Duplicate {
+		if a.answer.Duplicate || a.answer.Dropped {
 			continue
 		}
 		t := &s.table
@@ -313,7 +339,7 @@ func (o *acceptOp) apply(s *Store) {
 func (o *acceptOp) updates(send func(engine.Update)) {
 	for i := range o.runs {
 		r := &o.runs[i]
-		if r.answer.Duplicate {
+		if r.answer.Duplicate || r.answer.Dropped {
 			continue
 		}
 		for k := range r.recs {
@@ -323,9 +349,15 @@ func (o *acceptOp) updates(send func(engine.Update)) {
 }
 
 // delivered is the delivery of an accepted event: its data is in the run's journal.
-func delivered(d *engine.Delivery, a engine.Accepted) *engine.Delivery {
-	out := *d
+func delivered(d *engine.Delivery, r *acceptRun) *engine.Delivery {
+	out, a := *d, r.answer
 	out.Run, out.Data = a.ID, nil
+	if a.Dropped {
+		out.Outcome, out.Data = engine.DeliveryDropped, r.new.Data // no run holds it
+		out.Reason = fmt.Sprintf("The workflow had %d runs under way, as many as its concurrency allows.", r.new.Limit)
+		out.ID = engine.NewRunID(out.At, &engine.Head{})
+		return &out
+	}
 	if a.Duplicate {
 		out.Outcome = engine.DeliveryDuplicate
 		if out.ID.IsZero() || out.ID == a.ID {

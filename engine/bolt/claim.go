@@ -122,6 +122,7 @@ type appendOp struct {
 	bytes   int64
 	flow    string
 	started bool
+	others  []*signalOp // of then.Signals, those that are news
 }
 
 // Append implements engine.Journal. A Park whose last record is no Parked one is kept in memory only: after a
@@ -214,6 +215,21 @@ func (o *appendOp) write(b *batch) error {
 		st.finished = true
 	}
 	st.ended = o.then.Kind != engine.Continue
+	for i := range o.then.Signals {
+		out := &o.then.Signals[i]
+		other, err := newSignal(out.Run, out.Signal)
+		if err != nil {
+			b.s.log.Error("a signal cannot be written", "run", out.Run.String(), "err", err)
+			continue
+		}
+		switch err := other.write(b); {
+		case errors.Is(err, engine.ErrNotFound): // it has ended
+		case err != nil:
+			return err
+		default:
+			o.others = append(o.others, other)
+		}
+	}
 	return nil
 }
 
@@ -247,11 +263,28 @@ func (o *appendOp) apply(s *Store) {
 		s.backlog = append(s.backlog, r)
 		s.kickArchiver()
 	}
+	for _, other := range o.others {
+		other.apply(s)
+	}
 }
 
 func (o *appendOp) updates(send func(engine.Update)) {
 	for i := range o.recs {
 		send(engine.Update{Run: o.id, Workflow: o.flow, Record: o.recs[i]})
+	}
+	for _, other := range o.others {
+		other.updates(send)
+	}
+}
+
+// Limit implements engine.Journal.
+func (s *Store) Limit(workflow string, most int) {
+	s.mu.Lock()
+	s.table.setLimit(workflow, most)
+	wake := s.table.takeWaiters()
+	s.mu.Unlock()
+	if wake != nil {
+		close(wake)
 	}
 }
 
@@ -275,16 +308,23 @@ type signalOp struct {
 	dup   bool
 }
 
+func newSignal(id engine.RunID, sig engine.Signal) (*signalOp, error) {
+	data, err := json.Marshal(sig)
+	if err != nil {
+		return nil, err
+	}
+	return &signalOp{id: id, sig: sig, rec: engine.Record{
+		At: now(), Format: engine.RecordFormat, Kind: engine.KindSignal, Step: sig.Step, Key: sig.ID, Reason: sig.Kind, Data: data,
+	}}, nil
+}
+
 // Signal implements engine.Journal.
 func (s *Store) Signal(ctx context.Context, id engine.RunID, sig engine.Signal) error {
-	data, err := json.Marshal(sig)
+	o, err := newSignal(id, sig)
 	if err != nil {
 		return fmt.Errorf("signal run %s: %w", id, err)
 	}
-	o := &signalOp{id: id, sig: sig, rec: engine.Record{
-		At: now(), Format: engine.RecordFormat, Kind: engine.KindSignal, Step: sig.Step, Key: sig.ID, Reason: sig.Kind, Data: data,
-	}}
-	if err := s.do(ctx, o, len(data), second); err != nil {
+	if err := s.do(ctx, o, len(o.rec.Data), second); err != nil {
 		return fmt.Errorf("signal run %s: %w", id, err)
 	}
 	return nil

@@ -53,7 +53,12 @@ type flow struct {
 	lanes  map[string]*lane
 	index  index
 	awake  int // unfinished runs that are not parked
+	held   int // claimed ones
+	limit  int // of held; 0: none
 }
+
+// room reports whether one more run may be claimed.
+func (f *flow) room() bool { return f.limit == 0 || f.held < f.limit }
 
 // A lane holds the unfinished runs of one workflow with an equal lane, in the order of acceptance.
 type lane struct {
@@ -86,7 +91,8 @@ type table struct {
 	bytes   int64 // stored, of unfinished runs
 	cached  int   // bytes of journals in memory
 	names   map[string]string
-	waiters chan struct{} // closed when a run gets ready; nil: nobody waits
+	limits  map[string]int // of flows, by id
+	waiters chan struct{}  // closed when a run gets ready; nil: nobody waits
 	woken   bool
 	cutOff  bool // the last stop was not clean
 	ended   meter
@@ -96,7 +102,7 @@ type table struct {
 
 func (t *table) init() {
 	t.runs, t.flows = map[engine.RunID]*run{}, map[string]*flow{}
-	t.keys, t.names = map[dedupKey]*run{}, map[string]string{}
+	t.keys, t.names, t.limits = map[dedupKey]*run{}, map[string]string{}, map[string]int{}
 }
 
 // memoBytes is how much of journals is kept for the first claim, so that an event is not read back and decoded
@@ -117,7 +123,7 @@ func (t *table) intern(s string) string {
 func (t *table) flow(id string) *flow {
 	f := t.flows[id]
 	if f == nil {
-		f = &flow{id: id, lanes: map[string]*lane{}}
+		f = &flow{id: id, lanes: map[string]*lane{}, limit: t.limits[id]}
 		t.flows[id] = f
 	}
 	return f
@@ -166,10 +172,38 @@ func (t *table) leave(r *run) {
 	case claimed:
 		t.claimed--
 		r.flow.awake--
+		r.flow.held--
+		t.unblock(r.flow)
 	case parked:
 		t.parked--
 		if r.timer >= 0 {
 			heap.Remove(&t.timers, r.timer)
+		}
+	}
+}
+
+// setLimit bounds how many runs of a flow are claimed at the same time.
+func (t *table) setLimit(id string, most int) {
+	if most == 0 {
+		delete(t.limits, id)
+	} else {
+		t.limits[id] = most
+	}
+	if f := t.flows[id]; f != nil {
+		f.limit = most
+		t.unblock(f)
+	}
+}
+
+// unblock makes the ready runs of a flow claimable again that its limit held back.
+func (t *table) unblock(f *flow) {
+	if !f.room() {
+		return
+	}
+	for c := range f.ready {
+		if len(f.ready[c]) > 0 && !f.queued[c] {
+			t.rings[c].push(f, c)
+			t.woken = true
 		}
 	}
 }
@@ -227,33 +261,37 @@ func (t *table) pick() *run {
 }
 
 func (t *table) pickReady() *run {
-	c := bulk
-	if t.rings[urgent].head != nil && (t.rings[bulk].head == nil || t.served < urgentShare) {
-		c = urgent
-	}
-	g := &t.rings[c]
-	f := g.head
-	if f == nil {
-		return nil
+	var f *flow
+	var c int
+	for f == nil || !f.room() { // a flow without room comes back when one of its claims ends
+		c = bulk
+		if t.rings[urgent].head != nil && (t.rings[bulk].head == nil || t.served < urgentShare) {
+			c = urgent
+		}
+		g := &t.rings[c]
+		if f = g.head; f == nil {
+			return nil
+		}
+		g.head, f.queued[c] = f.next[c], false
+		if g.head == nil {
+			g.tail = nil
+		}
 	}
 	if c == urgent {
 		t.served++
 	} else {
 		t.served = 0
 	}
-	g.head, f.queued[c] = f.next[c], false
-	if g.head == nil {
-		g.tail = nil
-	}
 	r := heap.Pop(&f.ready[c]).(*run)
 	if len(f.ready[c]) > 0 {
-		g.push(f, c)
+		t.rings[c].push(f, c)
 	}
 	if r.state == ready {
 		t.leave(r)
 		r.state = claimed
 		t.claimed++
 		f.awake++
+		f.held++
 	}
 	return r
 }

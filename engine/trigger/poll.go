@@ -560,7 +560,7 @@ func (p *poll) start(ctx context.Context, emit Emit, next *pollState, seen *seen
 		}
 		seen.remember(marks)
 		for i, a := range accepted {
-			if !a.Duplicate {
+			if !a.Duplicate && !a.Dropped {
 				next.Started++
 			}
 			if len(accepted) == len(marks) {

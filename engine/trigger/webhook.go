@@ -461,6 +461,10 @@ func (c *call) accept(w http.ResponseWriter, ev *engine.Event) *refusal {
 		ctx, cancel := context.WithTimeout(c.context(), acceptTimeout)
 		defer cancel()
 		id, duplicate, err := c.set.Engine.Accept(ctx, *ev)
+		if errors.Is(err, engine.ErrDropped) {
+			writeJSON(w, http.StatusAccepted, []byte(`{"dropped":true}`))
+			return nil
+		}
 		if err != nil {
 			return c.failed(ev, err)
 		}
@@ -471,6 +475,8 @@ func (c *call) accept(w http.ResponseWriter, ev *engine.Event) *refusal {
 	defer cancel()
 	reply, err := c.set.Engine.AcceptAndWait(ctx, *ev)
 	switch {
+	case errors.Is(err, engine.ErrDropped):
+		writeJSON(w, http.StatusAccepted, []byte(`{"dropped":true}`))
 	case err != nil:
 		return c.failed(ev, err)
 	case reply.Response != nil:
