@@ -127,7 +127,11 @@ func (o *acceptOp) check(b *batch) error {
 			r.answer = engine.Accepted{ID: earlier, Duplicate: true}
 			continue
 		}
-		if flow := r.new.Head.Workflow; r.new.Limit > 0 && b.underWay(flow)+flows[flow] >= r.new.Limit {
+		k := slices.IndexFunc(flows, func(a addition) bool { return a.flow == r.new.Head.Workflow })
+		if k < 0 {
+			k, flows = len(flows), append(flows, addition{flow: r.new.Head.Workflow})
+		}
+		if r.new.Limit > 0 && b.underWay(r.new.Head.Workflow)+flows[k].runs >= r.new.Limit {
 			if r.new.Full == "drop" {
 				r.answer = engine.Accepted{Dropped: true}
 				continue
@@ -135,10 +139,6 @@ func (o *acceptOp) check(b *batch) error {
 			r.fail()
 		}
 		added++
-		k := slices.IndexFunc(flows, func(a addition) bool { return a.flow == r.new.Head.Workflow })
-		if k < 0 {
-			k, flows = len(flows), append(flows, addition{flow: r.new.Head.Workflow})
-		}
 		flows[k].runs++
 	}
 	return b.admit(added, flows)
@@ -148,7 +148,7 @@ func (o *acceptOp) check(b *batch) error {
 func (o *acceptOp) earlier(b *batch, r *acceptRun, i int) (engine.RunID, bool) {
 	if r.key != (dedupKey{}) {
 		for k := range o.runs[:i] {
-			if o.runs[k].key == r.key {
+			if o.runs[k].key == r.key && !o.runs[k].answer.Dropped {
 				return o.runs[k].answer.ID, true
 			}
 		}
