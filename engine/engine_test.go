@@ -279,6 +279,30 @@ on_failure:
 	}
 }
 
+// A call that was cut off on the way may have happened: it is not made again unless the step says so.
+func TestAnUnknownOutcomeIsForAPerson(t *testing.T) {
+	h := newHouse(t).start()
+	h.other.do = func(int, *connectors.Call) (any, error) {
+		return nil, connectors.Unknown(errors.New("the connection broke"))
+	}
+	h.publish("w", `
+triggers: [{webhook: {}}]
+steps: [{id: tell, use: other.send}]
+`)
+	v := h.wait(h.accept(event("w", nil)), "failed")
+	if got := h.step(v, "tell"); got.Status != "unknown" || h.other.count() != 1 {
+		t.Errorf("the step is %s after %d calls, want unknown after 1", got.Status, h.other.count())
+	}
+	h.publish("again", `
+triggers: [{webhook: {}}]
+steps: [{id: tell, use: other.send, retry: {attempts: 2, initial: 1s, max: 1s, unknown: true}}]
+`)
+	h.wait(h.accept(event("again", nil)), "failed")
+	if h.other.count() != 3 {
+		t.Errorf("%d calls, want two more", h.other.count())
+	}
+}
+
 func TestOnErrorStepsHandleTheError(t *testing.T) {
 	h := newHouse(t).start()
 	h.other.do = func(n int, _ *connectors.Call) (any, error) {

@@ -1,0 +1,80 @@
+package manifest_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bellhop-dev/bellhop/connectors/connectorstest"
+	"github.com/bellhop-dev/bellhop/connectors/manifest"
+)
+
+// TestGood reads every good manifest and does what its tests say.
+func TestGood(t *testing.T) {
+	for _, file := range files(t, "good") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			m := load(t, file)
+			for _, p := range connectorstest.Problems(m.Connector) {
+				if !strings.Contains(p, "has no sample") {
+					t.Error(p)
+				}
+			}
+			problems, err := m.Run(t.Context(), file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range problems {
+				t.Error(p)
+			}
+		})
+	}
+}
+
+// TestBad has a file for each rule: its first line says where the problem is and what it is.
+func TestBad(t *testing.T) {
+	for _, file := range files(t, "bad") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			src := read(t, file)
+			want, _, _ := strings.Cut(string(src), "\n")
+			want, ok := strings.CutPrefix(want, "# want: ")
+			if !ok {
+				t.Fatal("the first line is not # want: line:column: text")
+			}
+			_, problems := manifest.Parse(file, src, os.DirFS(filepath.Dir(file)))
+			for _, p := range problems {
+				if strings.Contains(p.String(), ":"+want) {
+					return
+				}
+			}
+			t.Errorf("no problem %q in:\n%s", want, problems.Error())
+		})
+	}
+}
+
+func files(t *testing.T, kind string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join("testdata", kind, "*.yaml"))
+	if err != nil || len(list) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	return list
+}
+
+func read(t testing.TB, file string) []byte {
+	t.Helper()
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+func load(t testing.TB, file string) *manifest.Manifest {
+	t.Helper()
+	m, problems := manifest.Parse(file, read(t, file), os.DirFS(filepath.Dir(file)))
+	if len(problems) > 0 {
+		t.Fatalf("problems of a good file:\n%s", problems.Error())
+	}
+	return m
+}
