@@ -5,7 +5,7 @@ VERSION ?= dev
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run test test-faults fuzz bench lint check clean
+.PHONY: help build run vendors test test-faults fuzz bench lint check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +16,9 @@ build: ## build the binary into bin/
 run: build ## start Bellhop with the example workflows and say what to try
 	./$(BIN) init --quiet --examples bin/demo
 	./$(BIN) serve --dir bin/demo
+
+vendors: ## install the vendors' own libraries, with which the signature tests sign (Node, network)
+	cd connectors/signature/testdata/vendors && npm ci --ignore-scripts
 
 test: build ## all tests with the race detector, the example workflows and their tests
 	.ci/npm
@@ -31,7 +34,7 @@ fuzz: ## every fuzz target for 20 seconds
 
 bench: build ## the numbers of the README, as ratios against probes of the same minute
 	go run ./cmd/bench -bellhop $(BIN)
-	go test -run '^$$' -bench 'Filter|Mapping|JSON|Post' ./engine/expression ./connectors/value ./engine/outbound
+	go test -run '^$$' -bench 'Filter|Mapping|JSON|Post|Verify' ./engine/expression ./connectors/value ./engine/outbound ./connectors/signature
 	go test -run '^$$' -bench 'AcceptSlowDisk' -benchtime 30000x ./engine/bolt
 
 lint: ## go vet, gofmt and golangci-lint

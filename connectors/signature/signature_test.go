@@ -365,6 +365,48 @@ func TestReplayKey(t *testing.T) {
 	}
 }
 
+// TestDeliveryIDs are ids that are not a field or a header by itself.
+func TestDeliveryIDs(t *testing.T) {
+	const hashed = "a hash"
+	for _, tt := range []struct{ scheme, body, want string }{
+		{"sendgrid", `[{"sg_event_id":"a"}]`, "a"},
+		{"sendgrid", `[{"sg_event_id":"a"},{"sg_event_id":"b"}]`, hashed},
+		{"sendgrid", `[{"sg_event_id":"a"},{}]`, ""},
+		{"sendgrid", `[]`, ""},
+		{"sendgrid", `7`, ""},
+		{"hubspot", `[{"eventId":100}]`, "100"},
+		{"meta", `{"entry":[{"changes":[{"value":{"messages":[{"id":"wamid.1"}]}}]}]}`, "wamid.1"},
+		{"meta", `{"entry":[{"messaging":[{"message":{"mid":"m_1"}}]}]}`, "m_1"},
+		{"meta", `{"entry":[{"messaging":[{"message":{"mid":"m_1"}},{"message":{"mid":"m_2"}}]}]}`, hashed},
+		{"meta", `{"entry":[{"id":"1","time":2,"changes":[{"field":"feed","value":{}}]}]}`, hashed},
+		{"meta", `{"entry":[]}`, ""},
+		{"discord", `{"type":1,"event":{"type":"X"},"id":"1"}`, ""},
+		{"slack", `{"payload":"{"}`, ""},
+		{"stripe", `[1]`, ""},
+		{"x", `{"id":1}`, ""},
+	} {
+		var body any
+		if err := json.Unmarshal([]byte(tt.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		v := mustNew(t, connectors.Verify{Scheme: tt.scheme})
+		r := signature.Request{Body: []byte(tt.body)}
+		got := v.DeliveryID(r, body)
+		if tt.want == hashed && len(got) != 64 || tt.want != hashed && got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.scheme, tt.body, got, tt.want)
+		}
+	}
+	for scheme, want := range map[string]time.Duration{"github": 24 * time.Hour, "stripe": 96 * time.Hour, "hmac": 24 * time.Hour} {
+		c := connectors.Verify{Scheme: scheme}
+		if scheme == "hmac" {
+			c.Header = "X"
+		}
+		if got := mustNew(t, c).Window(); got != want {
+			t.Errorf("%s: the window is %s, want %s", scheme, got, want)
+		}
+	}
+}
+
 func TestSecretsOf(t *testing.T) {
 	got := signature.SecretsOf(connectors.Connection{
 		Fields:  map[string]any{"username": "ada"},

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/bellhop-dev/bellhop/engine/expression"
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine/expression"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
