@@ -162,8 +162,10 @@ func (b *branch) attempt(ctx context.Context, c *invocation, retry *workflow.Ret
 		return x.timedOut(), nil
 	}
 	if connectors.IsUnknown(err) && !retry.Unknown {
-		return nil, x.fail(c.step, c.attempt, took, fmt.Errorf("%w. Nobody knows whether it happened: look at the other side, then run again from this step or "+
+		_ = b.fail(c.id, c.attempt, took, fmt.Errorf("%w. Nobody knows whether it happened: look at the other side, then run again from this step or "+
 			"from the one behind it", err), StatusUnknown, time.Time{})
+		b.owe()
+		return nil, nil
 	}
 	retryAt := time.Time{}
 	if st.failures+1 < retry.Attempts && !connectors.IsPermanent(err) {
