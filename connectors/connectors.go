@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"sort"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -221,11 +222,17 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.Message }
 
-// Registry is the set of connectors that a server or a test knows. Its holders may look things up while [Registry.Replace]
-// changes it.
+// Registry is the set of connectors that a server or a test knows: what ships, and a person's own beside it. Its
+// holders may look things up while it changes.
 type Registry struct {
-	byID atomic.Pointer[map[string]*Connector]
+	mu      sync.Mutex                        // one change at a time
+	shipped map[string]func() *Connector      // under mu
+	own     map[string]*Connector             // under mu
+	byID    atomic.Pointer[map[string]source] // what lookups see
 }
+
+// source gives a connector when it is asked for.
+type source func() *Connector
 
 // NewRegistry panics on a duplicate connector: the list is a literal, so that is a bug.
 func NewRegistry(list ...*Connector) *Registry {
@@ -234,21 +241,67 @@ func NewRegistry(list ...*Connector) *Registry {
 	return r
 }
 
-// Replace makes list all the connectors there are, at once for everyone who holds r. Like NewRegistry it panics on a
+// NewLazyRegistry is a registry of what is made when it is first asked for, by ID. The functions are called once or
+// more, by several goroutines, and return the same connector each time.
+func NewLazyRegistry(shipped map[string]func() *Connector) *Registry {
+	r := &Registry{shipped: shipped}
+	r.publish()
+	return r
+}
+
+// Replace makes list all the connectors that ship, at once for everyone who holds r. Like NewRegistry it panics on a
 // duplicate.
 func (r *Registry) Replace(list ...*Connector) {
-	byID := make(map[string]*Connector, len(list))
+	shipped := make(map[string]func() *Connector, len(list))
 	for _, c := range list {
-		if _, dup := byID[c.ID]; dup {
+		if _, dup := shipped[c.ID]; dup {
 			panic(fmt.Sprintf("connectors: %q is registered twice", c.ID))
 		}
-		byID[c.ID] = c
+		shipped[c.ID] = func() *Connector { return c }
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shipped = shipped
+	r.publish()
+}
+
+// Own makes list the connectors of a person's own, in the place of those before. One with the ID of a connector that
+// ships stands in for it.
+func (r *Registry) Own(list ...*Connector) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own = make(map[string]*Connector, len(list))
+	for _, c := range list {
+		r.own[c.ID] = c
+	}
+	r.publish()
+}
+
+// Ships reports that a connector with this ID comes with Bellhop.
+func (r *Registry) Ships(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shipped[id] != nil
+}
+
+func (r *Registry) publish() {
+	byID := make(map[string]source, len(r.shipped)+len(r.own))
+	for id, get := range r.shipped {
+		byID[id] = get
+	}
+	for id, c := range r.own {
+		byID[id] = func() *Connector { return c }
 	}
 	r.byID.Store(&byID)
 }
 
 // Connector returns the connector with this ID, or nil.
-func (r *Registry) Connector(id string) *Connector { return (*r.byID.Load())[id] }
+func (r *Registry) Connector(id string) *Connector {
+	if get := (*r.byID.Load())[id]; get != nil {
+		return get()
+	}
+	return nil
+}
 
 // Action returns the action with this name, or nil.
 func (c *Connector) Action(name string) *Action {
@@ -294,8 +347,8 @@ func (c *Connector) Scheme(id string) *AuthScheme {
 func (r *Registry) All() []*Connector {
 	byID := *r.byID.Load()
 	all := make([]*Connector, 0, len(byID))
-	for _, c := range byID {
-		all = append(all, c)
+	for _, get := range byID {
+		all = append(all, get())
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
 	return all

@@ -1,14 +1,26 @@
-// Package catalog is the list of connectors that ship with Bellhop.
+// Package catalog is the list of connectors that ship with Bellhop: some in Go, most as a manifest in this folder, with
+// an icon beside it.
 package catalog
 
 import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/http"
+	"github.com/bellhop-dev/bellhop/connectors/manifest"
 	"github.com/bellhop-dev/bellhop/connectors/store"
 )
 
-// All returns a new value of every connector that ships.
-func All() []*connectors.Connector {
+//go:embed *.yaml *.svg
+var files embed.FS
+
+// inGo are the connectors for which a manifest is not enough.
+func inGo() []*connectors.Connector {
 	return []*connectors.Connector{
 		http.New(),
 		store.New(),
@@ -16,8 +28,50 @@ func All() []*connectors.Connector {
 	}
 }
 
-// Registry returns All as a registry.
-func Registry() *connectors.Registry { return connectors.NewRegistry(All()...) }
+// Manifests are the ids of the manifests that ship, sorted.
+func Manifests() []string {
+	names, err := fs.Glob(files, "*.yaml")
+	if err != nil {
+		panic(err) // the pattern is a literal
+	}
+	for i := range names {
+		names[i] = strings.TrimSuffix(names[i], ".yaml")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Manifest reads a manifest that ships. It panics on one with a mistake: a test holds them free of mistakes.
+func Manifest(id string) *manifest.Manifest {
+	src, err := files.ReadFile(id + ".yaml")
+	if err != nil {
+		panic(err)
+	}
+	m, problems := manifest.Parse(id+".yaml", src, files)
+	if err := problems.Err(); err != nil {
+		panic(fmt.Sprintf("catalog: %v", err))
+	}
+	return m
+}
+
+// shipped makes each connector when it is first asked for: to read all manifests would take longer than the whole start
+// of a server, and few of them are used.
+var shipped = sync.OnceValue(func() map[string]func() *connectors.Connector {
+	all := map[string]func() *connectors.Connector{}
+	for _, c := range inGo() {
+		all[c.ID] = func() *connectors.Connector { return c }
+	}
+	for _, id := range Manifests() {
+		all[id] = sync.OnceValue(func() *connectors.Connector { return Manifest(id).Connector })
+	}
+	return all
+})
+
+// All returns every connector that ships, in the order of IDs.
+func All() []*connectors.Connector { return Registry().All() }
+
+// Registry returns a registry of all that ships.
+func Registry() *connectors.Registry { return connectors.NewLazyRegistry(shipped()) }
 
 // webhook has no actions: its connections hold the secrets of senders that have no connector of their own. Which
 // of the secrets a webhook needs follows from its scheme, so that no auth has to be chosen.

@@ -18,3 +18,29 @@ func TestAll(t *testing.T) {
 		}
 	}
 }
+
+// TestManifests does what the tests of each manifest say, and asks for a test of everything that people see.
+func TestManifests(t *testing.T) {
+	for _, id := range catalog.Manifests() {
+		t.Run(id, func(t *testing.T) {
+			m := catalog.Manifest(id)
+			if len(m.Connector.Icon) == 0 {
+				t.Error("it has no icon")
+			}
+			for _, missing := range m.Untested() {
+				t.Error(missing)
+			}
+			problems, err := m.Run(t.Context(), id+".yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range problems {
+				t.Error(p)
+			}
+			for i := range m.Connector.Actions {
+				a := &m.Connector.Actions[i]
+				t.Run(a.Name, func(t *testing.T) { connectorstest.Behavior(t, a) })
+			}
+		})
+	}
+}

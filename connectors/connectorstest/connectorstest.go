@@ -33,7 +33,7 @@ func Check(t *testing.T, c *connectors.Connector) {
 	}
 	for i := range c.Actions {
 		a := &c.Actions[i]
-		t.Run(a.Name, func(t *testing.T) { behavior(t, a) })
+		t.Run(a.Name, func(t *testing.T) { Behavior(t, a) })
 	}
 }
 
@@ -217,8 +217,8 @@ func (p *problems) schema(at string, s connectors.Schema) {
 	}
 }
 
-// behavior makes the calls that no connector may get wrong.
-func behavior(t *testing.T, a *connectors.Action) {
+// Behavior makes the calls that no connector may get wrong.
+func Behavior(t *testing.T, a *connectors.Action) {
 	t.Helper()
 	if a.Do == nil {
 		return // Problems has said so
