@@ -219,9 +219,16 @@ type Update struct {
 // Retention says how long finished runs are kept. The zero value keeps everything.
 type Retention struct {
 	Days     int
-	MaxBytes int64
-	// Of returns a workflow's own rule; days 0 means Days, keep "" means all.
-	Of func(workflow string) (days int, keep string)
+	MaxBytes int64 // of all that the store has on disk
+	// Own returns the rules of the workflows that have one of their own. The caller does not change the map afterwards.
+	Own func() map[string]Rule
+}
+
+// Rule says how long the finished runs of one workflow are kept. Whatever it names first ends a run's time.
+type Rule struct {
+	Days int    // 0: those of the Retention
+	Runs int    // the newest so many; 0: no bound
+	Keep string // all (or empty), failures, none
 }
 
 // Stats is the state of a store at a glance.

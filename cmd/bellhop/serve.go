@@ -122,7 +122,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	var eng atomic.Pointer[engine.Engine]
 	store, err := bolt.Open(s.Data, bolt.Options{Log: log, Retention: engine.Retention{
 		Days: s.Storage.Days, MaxBytes: s.Storage.Max,
-		Of: func(id string) (int, string) { return retention(eng.Load(), id) },
+		Own: func() map[string]engine.Rule { return retention(eng.Load()) },
 	}})
 	if err != nil {
 		return cannotStart("%w", err)
@@ -238,15 +238,18 @@ func templates() []server.Template {
 	return list
 }
 
-// retention is a workflow's own rule for its history.
-func retention(e *engine.Engine, id string) (days int, keep string) {
+// retention is the rules of the workflows that have their own for their history.
+func retention(e *engine.Engine) map[string]engine.Rule {
+	own := map[string]engine.Rule{}
 	if e == nil {
-		return 0, ""
+		return own
 	}
-	if w := e.Workflow(id); w != nil {
-		return w.Retention.Days, w.Retention.Keep
+	for _, w := range e.Workflows() {
+		if r := w.Retention; r.Days > 0 || r.Runs > 0 || r.Keep != "all" {
+			own[w.ID] = engine.Rule{Days: r.Days, Runs: r.Runs, Keep: r.Keep}
+		}
 	}
-	return 0, ""
+	return own
 }
 
 // reachable is a listen address as someone on this machine may call it.

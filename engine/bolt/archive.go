@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,18 +25,6 @@ const (
 	archiveDelay   = 500 * time.Millisecond
 	archiveBacklog = 5_000 // finished runs above which the archiver no longer yields to callers
 )
-
-// classes are the days that segments are kept; a workflow's own days round up to one. 0 is for ever.
-var classes = []int{1, 7, 30, 90, 365}
-
-func classOf(days int) int {
-	for _, c := range classes {
-		if days > 0 && days <= c {
-			return c
-		}
-	}
-	return 0
-}
 
 // archive moves finished runs to segments until the store closes. While callers keep the writer busy it works a
 // fifth of the time and in small steps, until its backlog says otherwise.
@@ -67,7 +57,7 @@ func (s *Store) archive() {
 			left := len(s.backlog)
 			s.mu.Unlock()
 			switch {
-			case left > archiveBacklog || left > 0 && !busy:
+			case left > s.patience() || left > 0 && !busy:
 				wait = 0
 			case busy && left > 0:
 				wait = 4 * time.Since(begun)
@@ -81,6 +71,15 @@ func (s *Store) archive() {
 		}
 		pause.Reset(wait)
 	}
+}
+
+// patience is how many finished runs may wait before the archiver no longer yields to callers. Where all the store has
+// is little they must not be most of it.
+func (s *Store) patience() int {
+	if most := s.policy.Load().max; most > 0 {
+		return int(min(archiveBacklog, max(most>>16, busyBatch)))
+	}
+	return archiveBacklog
 }
 
 func (s *Store) stopping() bool {
@@ -106,6 +105,11 @@ type parcel struct {
 	first []int    // index in runs of each pack's first
 }
 
+// startsPack reports whether the next run begins a pack, when the last one has so many bytes before compression.
+func (p *parcel) startsPack(bytes int) bool {
+	return len(p.first) == 0 || len(p.runs)-p.first[len(p.first)-1] >= runsPerPack || bytes > packBytes
+}
+
 // move writes runs to segments, waits until they are on disk, and then deletes them from state.db. A crash between
 // repeats the move; the same keys are written again.
 func (s *Store) move(runs []*run) (moved int, err error) {
@@ -113,6 +117,10 @@ func (s *Store) move(runs []*run) (moved int, err error) {
 	defer s.moveMu.Unlock()
 	parcels, err := s.gather(runs)
 	if err != nil {
+		return 0, err
+	}
+	all := len(s.history.oldestFirst())
+	if _, err := s.makeRoom(s.policy.Load(), &all); err != nil { // the unfinished runs grow too
 		return 0, err
 	}
 	o := &forgetOp{runs: runs}
@@ -129,58 +137,65 @@ func (s *Store) move(runs []*run) (moved int, err error) {
 	if err := s.doBack(o); err != nil {
 		return 0, err
 	}
-	return len(runs), nil
+	all = len(s.history.oldestFirst())
+	_, err = s.makeRoom(s.policy.Load(), &all)
+	return len(runs), err
 }
 
 // segmentLimit keeps segments small enough that a byte bound can be held by deleting whole ones.
 func (s *Store) segmentLimit() int64 {
 	if most := s.retain.Load().MaxBytes; most > 0 {
-		return min(max(most/10, 16<<20), segmentBytes)
+		return min(max(most/10, 64<<10), segmentBytes)
 	}
 	return segmentBytes
 }
 
-// gather reads the journals of runs that are to be kept, in packs, by class.
+// gather reads the journals of runs that are to be kept, in packs, by the days that they are kept.
 func (s *Store) gather(runs []*run) (parcels []*parcel, err error) {
-	rule := s.retain.Load()
-	for _, r := range runs {
-		days, keep := rule.Days, ""
-		if rule.Of != nil {
-			own := 0
-			if own, keep = rule.Of(r.flow.id); own > 0 {
-				days = own
-			}
-		}
-		if keep == "none" || keep == "failures" && r.row.Status != engine.StatusFailed {
-			continue
-		}
-		class := classOf(days)
-		i := slices.IndexFunc(parcels, func(p *parcel) bool { return p.class == class })
-		if i < 0 {
-			i, parcels = len(parcels), append(parcels, &parcel{class: class})
-		}
-		parcels[i].runs = append(parcels[i].runs, r)
+	rules, err := s.refreshPolicy(false)
+	if err != nil {
+		return nil, err
 	}
-	var src []byte // of one pack after the other
-	for _, p := range parcels {
-		slices.SortFunc(p.runs, func(a, b *run) int { return bytes.Compare(a.id[:], b.id[:]) })
-		for i := 0; i < len(p.runs); i += runsPerPack {
-			err := view(s.db, func(tx *bbolt.Tx) error {
-				src = src[:0]
-				c := tx.Bucket(bucketJournal).Cursor()
-				for _, r := range p.runs[i:min(i+runsPerPack, len(p.runs))] {
-					src = appendJournal(src, r.id, entriesOf(c, r.id))
-				}
-				return nil
-			})
-			if err != nil {
-				return nil, err
-			}
-			p.packs, p.first = append(p.packs, s.history.pack(src)), append(p.first, i)
-			runtime.Gosched() // a long stretch of work would stand before everyone who answers a call
+	runs = slices.Clone(runs)
+	slices.SortFunc(runs, func(a, b *run) int { return bytes.Compare(a.id[:], b.id[:]) })
+	byClass := map[int][]*run{}
+	for _, r := range runs {
+		if !rules.drops(r.row) {
+			class := rules.rule(r.flow.id).Days
+			byClass[class] = append(byClass[class], r)
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(byClass)) {
+		p := &parcel{class: class}
+		parcels = append(parcels, p)
+		if err := s.fillParcel(p, byClass[class]); err != nil {
+			return nil, err
 		}
 	}
 	return parcels, nil
+}
+
+func (s *Store) fillParcel(p *parcel, runs []*run) error {
+	var src []byte // of one pack after the other
+	for len(p.runs) < len(runs) {
+		p.first = append(p.first, len(p.runs))
+		err := view(s.db, func(tx *bbolt.Tx) error {
+			src, p.runs = src[:0], p.runs[:p.first[len(p.first)-1]]
+			c := tx.Bucket(bucketJournal).Cursor()
+			for len(p.runs) < len(runs) && (len(src) == 0 || !p.startsPack(len(src))) {
+				r := runs[len(p.runs)]
+				src = appendJournal(src, r.id, entriesOf(c, r.id))
+				p.runs = append(p.runs, r)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		p.packs = append(p.packs, s.history.pack(src))
+		runtime.Gosched() // a long stretch of work would stand before everyone who answers a call
+	}
+	return nil
 }
 
 // entriesOf reads a run's journal as it is stored. A record that does not unpack is kept as it is: reading it
@@ -264,23 +279,11 @@ func (h *history) openForWriting(g *segment) error {
 		}
 		g.db = nil
 	}
-	db, err := bbolt.Open(g.path, 0o600, &bbolt.Options{
-		Timeout: segmentTimeout, FreelistType: bbolt.FreelistMapType, NoSync: !h.sync, NoGrowSync: !h.sync, NoStatistics: true,
-	})
+	db, err := h.createSegment(g.path)
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketRow, bucketFlow, bucketPack} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		err = syncDir(dir)
-	}
+	err = syncDir(dir)
 	if err == nil {
 		err = syncDir(h.dir)
 	}
@@ -303,6 +306,29 @@ func (h *history) openForWriting(g *segment) error {
 	return nil
 }
 
+// createSegment opens the file of a segment for writing and makes what it lacks.
+func (h *history) createSegment(path string) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: segmentTimeout, FreelistType: bbolt.FreelistMapType, NoSync: !h.sync, NoGrowSync: !h.sync, NoStatistics: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	db.AllocSize = segmentGrowth
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketRow, bucketFlow, bucketPack} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
 // put writes a parcel in one commit. It is on disk when put returns.
 func (h *history) put(g *segment, p *parcel) error {
 	db, err := g.reader()
@@ -316,24 +342,46 @@ func (h *history) put(g *segment, p *parcel) error {
 	}
 	h.mu.Unlock()
 	added := 0
-	err = db.Update(func(tx *bbolt.Tx) error {
+	if err := h.write(db, p, func(known bool) {
+		if !known {
+			added++
+		}
+	}); err != nil {
+		return err
+	}
+	info, err := os.Stat(g.path)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.size = info.Size()
+	g.count += added
+	h.last = g
+	return nil
+}
+
+// write puts a parcel into a segment in one commit, and tells of each run whether the segment knew it.
+func (h *history) write(db *bbolt.DB, p *parcel, tell func(known bool)) error {
+	return db.Update(func(tx *bbolt.Tx) error {
 		rows, flows, journals := tx.Bucket(bucketRow), tx.Bucket(bucketFlow), tx.Bucket(bucketPack)
 		rows.FillPercent, flows.FillPercent, journals.FillPercent = 0.9, 0.9, 0.9
-		added = 0
-		for i := range p.packs {
+		for i, pack := range p.packs {
 			n, err := journals.NextSequence()
 			if err != nil {
 				return err
 			}
 			var number [8]byte
 			binary.BigEndian.PutUint64(number[:], n)
-			if err := journals.Put(number[:], seal(number[:], p.packs[i])); err != nil {
+			if err := journals.Put(number[:], seal(number[:], pack)); err != nil {
 				return err
 			}
-			for _, r := range p.runs[p.first[i]:min(p.first[i]+runsPerPack, len(p.runs))] {
-				if rows.Get(r.id[:]) == nil {
-					added++
-				}
+			end := len(p.runs)
+			if i+1 < len(p.first) {
+				end = p.first[i+1]
+			}
+			for _, r := range p.runs[p.first[i]:end] {
+				tell(rows.Get(r.id[:]) != nil)
 				if err := rows.Put(r.id[:], encodeSegmentRow(number, r.row, r.seq)); err != nil {
 					return err
 				}
@@ -345,18 +393,6 @@ func (h *history) put(g *segment, p *parcel) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(g.path)
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	g.size = info.Size()
-	g.count += added
-	return nil
 }
 
 func flowKey(flow string, id engine.RunID) (key [32]byte) {

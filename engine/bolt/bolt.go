@@ -45,6 +45,9 @@ func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 2<<30)
 	o.MaxDeliveries = cmp.Or(o.MaxDeliveries, 100_000)
 	o.MaxDeliveryBytes = cmp.Or(o.MaxDeliveryBytes, 256<<20)
+	if most := o.Retention.MaxBytes; most > 0 {
+		o.MaxDeliveryBytes = min(o.MaxDeliveryBytes, most/8)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -84,6 +87,7 @@ type Store struct {
 	broken   atomic.Bool  // a commit failed: nothing more is written
 	backMu   sync.Mutex   // held by the one who has background work for the writer
 	moveMu   sync.Mutex   // held while segments are written or dropped
+	pruneMu  sync.Mutex   // held by the one who prunes; taken before moveMu
 	days     []string     // names of the buckets in bucketDedup, sorted; the writer's own
 	epoch    uint64       // of claims: unique over restarts; guarded by mu
 
@@ -93,7 +97,8 @@ type Store struct {
 	due      chan struct{} // the earliest wake time changed
 	history  history
 	retain   atomic.Pointer[engine.Retention]
-	stored   [2]tally // deliveries and kept ones
+	policy   atomic.Pointer[policy] // what it said last
+	stored   [2]tally               // deliveries and kept ones
 	watchers watchers
 	damaged  []damagedRun // found at the start
 
@@ -125,6 +130,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	s.queue.wake = make(chan struct{}, 1)
 	s.table.init()
 	s.retain.Store(&o.Retention)
+	s.policy.Store(&policy{days: o.Retention.Days, max: o.Retention.MaxBytes})
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, startError(err, "make the folder %s writable", dir)
 	}
@@ -180,6 +186,9 @@ func (s *Store) openState(side *instance) (err error) {
 		NoGrowSync:   s.o.NoSync,
 		NoStatistics: true,
 	})
+	if most := s.o.Retention.MaxBytes; err == nil && most > 0 {
+		s.db.AllocSize = int(min(int64(s.db.AllocSize), max(most/64, segmentGrowth))) // a file that grows by much at once would break a small bound
+	}
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return startError(errInUse, "stop the other process that uses %s", s.dir)

@@ -1,11 +1,15 @@
 package bolt_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,16 +152,8 @@ func TestDeliveryBounds(t *testing.T) {
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		rule := engine.Retention{Days: 30, Of: func(workflow string) (int, string) {
-			switch workflow {
-			case "short":
-				return 1, "all"
-			case "failures":
-				return 0, "failures"
-			case "none":
-				return 0, "none"
-			}
-			return 0, ""
+		rule := engine.Retention{Days: 30, Own: func() map[string]engine.Rule {
+			return map[string]engine.Rule{"short": {Days: 1, Keep: "all"}, "failures": {Keep: "failures"}, "none": {Keep: "none"}}
 		}}
 		dir := t.TempDir()
 		s := open(t, dir, bolt.Options{Retention: rule})
@@ -189,24 +185,197 @@ func TestRetention(t *testing.T) {
 			}
 		}
 		want("archived", "w", "short", "failed")
-		prune := func(days, removed int) {
-			t.Helper()
-			time.Sleep(time.Duration(days) * 24 * time.Hour)
-			n, err := s.Prune(ctx, rule, 100)
-			if err != nil || n != removed {
-				t.Errorf("prune: got %d and %v, want %d", n, err, removed)
-			}
+		time.Sleep(24*time.Hour + time.Minute) // the store prunes by itself; what is past its time is hidden before its file goes
+		want("after a day", "w", "failed")
+		if n := countSegments(t, dir); n != 2 {
+			t.Errorf("after a day: %d segments, want those of 30 days and of 1", n)
 		}
-		prune(0, 0)
-		prune(3, 1)
-		want("after 3 days", "w", "failed")
-		prune(40, 2)
-		want("after 43 days")
+		time.Sleep(24 * time.Hour)
+		if n := countSegments(t, dir); n != 1 {
+			t.Errorf("after two days: %d segments, want that of 30 days", n)
+		}
+		want("after two days", "w", "failed")
+		time.Sleep(40 * 24 * time.Hour)
+		want("after 42 days")
+		if n := countSegments(t, dir); n != 0 {
+			t.Errorf("after 42 days: %d segments, want none", n)
+		}
 		finish(t, s, c, engine.StatusSucceeded)
 		if recs, err := s.Read(ctx, live, 0); err != nil || len(recs) != 2 {
 			t.Errorf("the run that lived all the time: got %d records and %v", len(recs), err)
 		}
 	})
+}
+
+func countSegments(t *testing.T, dir string) int {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "history", "*", "*.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(paths)
+}
+
+// A rule that becomes shorter, or that counts, holds for runs that were archived before: they are hidden at once, and
+// their bytes go when their segment is closed.
+func TestRetentionThatChanges(t *testing.T) {
+	for name, rule := range map[string]engine.Rule{
+		"days": {Days: 1}, "count": {Runs: 2}, "failures": {Keep: "failures"}, "none": {Keep: "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var own atomic.Pointer[map[string]engine.Rule]
+				own.Store(&map[string]engine.Rule{})
+				dir := t.TempDir()
+				s := open(t, dir, bolt.Options{Retention: engine.Retention{Days: 30, Own: func() map[string]engine.Rule { return *own.Load() }}})
+				defer func() { closeStore(t, s) }()
+				var ids []engine.RunID
+				for range 40 { // more than two packs
+					ids = append(ids, finishOne(t, s, "w"))
+					time.Sleep(time.Millisecond)
+				}
+				other := finishOne(t, s, "other")
+				archived(t, s)
+				time.Sleep(25 * time.Hour) // the day of the segment is over
+				own.Store(&map[string]engine.Rule{"w": rule})
+				time.Sleep(2*time.Minute + time.Hour)
+				for i, id := range ids {
+					want := name == "count" && i >= len(ids)-2
+					recs, err := s.Read(t.Context(), id, 0)
+					if want && (err != nil || len(recs) != 2) || !want && !errors.Is(err, engine.ErrNotFound) {
+						t.Errorf("run %d: got %d records and %v, want it there: %v", i, len(recs), err, want)
+					}
+				}
+				if recs, err := s.Read(t.Context(), other, 0); err != nil || len(recs) != 2 {
+					t.Errorf("a run of another workflow: got %d records and %v", len(recs), err)
+				}
+				left := 1
+				if name == "count" {
+					left = 3
+				}
+				page, err := s.List(t.Context(), engine.Query{})
+				if err != nil || len(page.Items) != left {
+					t.Errorf("list: got %d rows and %v, want %d", len(page.Items), err, left)
+				}
+				if page, err = s.List(t.Context(), engine.Query{Text: `"a":1`}); err != nil || len(page.Items) != left {
+					t.Errorf("search: got %d rows and %v, want %d", len(page.Items), err, left)
+				}
+				paths, err := filepath.Glob(filepath.Join(dir, "history", "*", "*.db"))
+				if err != nil || len(paths) != 1 {
+					t.Fatalf("segments: %v, %v", paths, err)
+				}
+				file, err := os.ReadFile(paths[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if gone := ids[0]; bytes.Contains(file, gone[:]) {
+					t.Error("the file still has a run that its rule does not keep")
+				}
+				if !bytes.Contains(file, other[:]) {
+					t.Error("the file lost a run that its rule keeps")
+				}
+				closeStore(t, s)
+				s = open(t, dir, bolt.Options{})
+				if _, err := s.Read(t.Context(), other, 0); err != nil {
+					t.Errorf("after a restart: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestDeliveriesAreKeptAsLongAsRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), bolt.Options{Retention: engine.Retention{Days: 2}})
+		defer closeStore(t, s)
+		record := func(outcome string, n int) {
+			for range n {
+				if err := s.Deliveries().Record(t.Context(), engine.Delivery{At: time.Now(), Outcome: outcome, Data: []byte("x")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		record(engine.DeliveryRefused, 1100) // more than one commit deletes
+		record(engine.DeliveryKept, 1)
+		time.Sleep(36 * time.Hour)
+		record(engine.DeliveryRefused, 1)
+		time.Sleep(13 * time.Hour)
+		left, _, err := s.Deliveries().List(t.Context(), engine.DeliveryQuery{})
+		if err != nil || len(left) != 1 {
+			t.Errorf("after 49 hours: got %d deliveries and %v, want the one of 13 hours ago", len(left), err)
+		}
+	})
+}
+
+// A day of load in seconds: the bound in bytes holds at every moment, but for one segment, and no unfinished run goes.
+func TestRetentionByBytesUnderLoad(t *testing.T) {
+	const most = 24 << 20
+	dir := t.TempDir()
+	s := open(t, dir, bolt.Options{NoSync: true, Retention: engine.Retention{MaxBytes: most}})
+	defer closeStore(t, s)
+	var live []engine.RunID
+	for range 20 {
+		n := newRun("waits")
+		n.NotBefore = time.Now().Add(time.Hour)
+		live = append(live, accept(t, s, n)[0].ID)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var load, watch sync.WaitGroup
+	var stored atomic.Int64
+	const each = 1500
+	for w := range 16 {
+		load.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(w), 1)) // what compresses would take longer to fill
+			for range each {
+				n := newRun("w")
+				n.Data = fmt.Appendf(nil, `{"text":"%0*x"}`, 2000, random.Uint64())
+				for i := 9; i < len(n.Data)-2; i++ {
+					n.Data[i] = 'a' + byte(random.IntN(26))
+				}
+				n.ID = engine.NewRunID(n.At, &n.Head)
+				accept(t, s, n)
+				finish(t, s, claim(t, s), engine.StatusSucceeded)
+				stored.Add(int64(len(n.Data)))
+			}
+		})
+	}
+	var largest, hot int64
+	watch.Go(func() {
+		for ctx.Err() == nil {
+			size := int64(0)
+			paths, _ := filepath.Glob(filepath.Join(dir, "history", "*", "*"))
+			for _, path := range append(paths, filepath.Join(dir, "state.db")) {
+				if info, err := os.Stat(path); err == nil {
+					size += info.Size()
+					if filepath.Base(path) == "state.db" {
+						hot = max(hot, info.Size())
+					}
+				}
+			}
+			largest = max(largest, size)
+			time.Sleep(time.Millisecond)
+		}
+	})
+	load.Wait()
+	archived(t, s)
+	stop()
+	watch.Wait()
+	t.Logf("%d MB of events, at most %.1f MB on disk, %.1f MB of it for unfinished runs, bound %.1f MB",
+		stored.Load()>>20, float64(largest)/(1<<20), float64(hot)/(1<<20), float64(most)/(1<<20))
+	if stored.Load() < 3*most/2 {
+		t.Errorf("only %d bytes were stored: the test proves nothing", stored.Load())
+	}
+	if segment := int64(most / 10); largest > most+segment+segment/2 {
+		t.Errorf("%d bytes on disk, want at most %d and a segment of %d", largest, most, segment)
+	}
+	for _, id := range live {
+		if recs, err := s.Read(context.Background(), id, 0); err != nil || len(recs) == 0 {
+			t.Errorf("unfinished run %s: %d records and %v", id, len(recs), err)
+		}
+	}
+	if page, err := s.List(context.Background(), engine.Query{Workflow: "w"}); err != nil || len(page.Items) == 0 {
+		t.Errorf("the history is empty: %v", err)
+	}
 }
 
 func TestRetentionByBytes(t *testing.T) {

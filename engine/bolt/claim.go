@@ -474,7 +474,7 @@ func (s *Store) readState(id engine.RunID, from uint32) (recs []engine.Record, e
 func (s *Store) Read(ctx context.Context, id engine.RunID, from uint32) ([]engine.Record, error) {
 	recs, err := s.readState(id, from)
 	if errors.Is(err, engine.ErrNotFound) {
-		recs, err = s.history.read(id, from)
+		recs, err = s.history.read(s.policy.Load(), id, from)
 	}
 	if errors.Is(err, engine.ErrNotFound) && s.knows(id) {
 		err = fmt.Errorf("%w: its journal is not where it belongs", engine.ErrDamaged)

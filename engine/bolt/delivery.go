@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -188,10 +189,14 @@ func (b *backward) seek(below []byte) {
 
 func (b *backward) prev() { b.key, b.value = b.c.Prev() }
 
-// trimOp deletes the oldest deliveries of a bucket down to its bounds, at most so many in one commit.
+// trimBatch is how many deliveries are deleted in one commit at most.
+const trimBatch = 500
+
+// trimOp deletes the oldest deliveries of a bucket, down to its bounds and those before a time.
 type trimOp struct {
-	kind int
-	gone tally
+	kind   int
+	before engine.RunID // zero: whatever their age
+	gone   tally
 }
 
 func (o *trimOp) write(b *batch) error {
@@ -203,8 +208,8 @@ func (o *trimOp) write(b *batch) error {
 	k := b.bucket([][]byte{bucketDeliveries, bucketKept}[o.kind])
 	c := k.Cursor()
 	var keys [][]byte
-	for key, v := c.First(); key != nil && len(keys) < 500; key, v = c.Next() {
-		if have.count-o.gone.count <= s.o.MaxDeliveries && have.bytes-o.gone.bytes <= s.o.MaxDeliveryBytes {
+	for key, v := c.First(); key != nil && len(keys) < trimBatch; key, v = c.Next() {
+		if have.count-o.gone.count <= s.o.MaxDeliveries && have.bytes-o.gone.bytes <= s.o.MaxDeliveryBytes && bytes.Compare(key, o.before[:]) >= 0 {
 			break
 		}
 		keys = append(keys, bytes.Clone(key))
@@ -223,6 +228,31 @@ func (o *trimOp) apply(s *Store) {
 	t := &s.stored[o.kind]
 	t.count -= o.gone.count
 	t.bytes -= o.gone.bytes
+}
+
+// dropOldDeliveries deletes those that are past the days of the Retention.
+func (s *Store) dropOldDeliveries() error {
+	days := s.policy.Load().days
+	if days == 0 {
+		return nil
+	}
+	before := idFloor(now().Add(-time.Duration(days) * day))
+	for kind, name := range [][]byte{bucketDeliveries, bucketKept} {
+		for old := true; old && !s.stopping(); {
+			err := view(s.db, func(tx *bbolt.Tx) error {
+				first, _ := tx.Bucket(name).Cursor().First()
+				old = first != nil && bytes.Compare(first, before[:]) < 0
+				return nil
+			})
+			if err == nil && old {
+				err = s.doBack(&trimOp{kind: kind, before: before})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // count adds a stored delivery; the mutex is held.

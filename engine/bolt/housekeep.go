@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -10,8 +11,8 @@ const (
 	fullEvery      = time.Second // while the disk is full
 )
 
-// housekeep does the small work of the background until the store closes: it drops days of dedupe keys and expired
-// values, trims deliveries when they pass their bounds, keeps the disk's reserve and brings the sidecar up to date.
+// housekeep does the small work of the background until the store closes: it drops days of dedupe keys, expired values
+// and what is past its retention, trims deliveries when they pass their bounds, keeps the disk's reserve and brings the sidecar up to date.
 func (s *Store) housekeep() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -29,6 +30,8 @@ func (s *Store) housekeep() {
 			timer.Reset(housekeepEvery)
 			s.report("sweep expired values", s.sweepAll())
 			s.report("drop dedupe keys", s.dropDays())
+			s.report("prune the history", s.pruneAll())
+			s.report("drop old deliveries", s.dropOldDeliveries())
 			if n := s.commits.Load(); n != commits {
 				s.report("write "+instanceFile, s.writeInstance())
 				commits = n
@@ -49,6 +52,14 @@ func (s *Store) housekeep() {
 			}
 		}
 	}
+}
+
+// pruneSegments is how many segments one round of housekeeping drops or rewrites at most.
+const pruneSegments = 100
+
+func (s *Store) pruneAll() error {
+	_, err := s.prune(context.Background(), pruneSegments)
+	return err
 }
 
 func (s *Store) report(what string, err error) {

@@ -243,6 +243,7 @@ func (r *segmentRows) fill() error {
 	const scan = 2000 // entries of the index in one transaction
 	r.size = min(max(2*r.size, 16), 256)
 	floor := idFloor(r.q.Since)
+	rules, at := r.s.policy.Load(), now()
 	err := r.g.view(func(tx *bbolt.Tx) error {
 		r.rows = nil
 		rows := tx.Bucket(bucketRow)
@@ -277,7 +278,7 @@ func (r *segmentRows) fill() error {
 					Summary: "The stored history of this run is damaged.", Accepted: id.Time(), Finished: id.Time(),
 				}
 			}
-			if matches(r.q, &row) && !r.s.expired(&row) {
+			if matches(r.q, &row) && !rules.expired(&row, at) {
 				r.rows = append(r.rows, listed{row: row, seg: r.g, number: number})
 			}
 			c.prev()
@@ -289,16 +290,6 @@ func (r *segmentRows) fill() error {
 		return nil
 	}
 	return err
-}
-
-// expired reports whether a workflow's own retention, which is shorter than that of its segment, has passed.
-func (s *Store) expired(row *engine.Row) bool {
-	rule := s.retain.Load()
-	if rule.Of == nil {
-		return false
-	}
-	days, _ := rule.Of(row.Workflow)
-	return days > 0 && time.Since(row.Finished) > time.Duration(days)*24*time.Hour
 }
 
 // A finder looks for text in journals. It keeps the last pack, because neighbors in a list share one.

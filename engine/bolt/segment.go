@@ -22,8 +22,10 @@ import (
 
 const (
 	historyDir     = "history"
-	segmentBytes   = 1 << 30 // a segment is closed at this size, or at the end of its UTC day
-	runsPerPack    = 16      // journals that are compressed together: each looks like its neighbors
+	segmentBytes   = 1 << 30   // a segment is closed at this size, or at the end of its UTC day
+	segmentGrowth  = 1 << 20   // by which the file of a segment grows, so that what is counted is what is used
+	runsPerPack    = 16        // journals that are compressed together: each looks like its neighbors
+	packBytes      = 256 << 10 // above which a pack takes no more of them: who reads one run unpacks its neighbors too
 	segmentTimeout = time.Second
 )
 
@@ -37,7 +39,7 @@ var (
 // A segment is one file of finished runs: history/<class>/<yyyymmdd>-<n>.db.
 type segment struct {
 	name  string // class/yyyymmdd-n.db
-	class int    // days that its runs are kept; 0: for ever
+	class int    // days that its runs are kept, as their rule was when they were archived; 0: for ever
 	day   time.Time
 	path  string
 
@@ -51,6 +53,8 @@ type segment struct {
 	min, max engine.RunID
 	count    int
 	open     bool // the archiver still writes it
+
+	checked time.Time // when prune last looked for runs past their rules; guarded by pruneMu
 }
 
 // history is all segments of a store.
@@ -59,6 +63,7 @@ type history struct {
 	sync  bool
 	mu    sync.Mutex
 	list  []*segment // oldest day first
+	last  *segment   // the one that was written last
 	coder *zstd.Encoder
 	plain *zstd.Decoder
 }
@@ -89,6 +94,9 @@ func (h *history) open(s *Store) error {
 		return startError(err, "restore a backup of %s", s.dir)
 	}
 	slices.SortFunc(h.list, func(a, b *segment) int { return a.day.Compare(b.day) })
+	if n := len(h.list); n > 0 {
+		h.last = h.list[n-1]
+	}
 	for _, g := range h.list {
 		info, err := os.Stat(g.path)
 		if err != nil {
@@ -234,7 +242,7 @@ func (h *history) bounds(g *segment) (lo, hi engine.RunID) {
 }
 
 // read returns the journal of an archived run.
-func (h *history) read(id engine.RunID, from uint32) ([]engine.Record, error) {
+func (h *history) read(p *policy, id engine.RunID, from uint32) ([]engine.Record, error) {
 	for _, g := range h.newestFirst() {
 		if lo, hi := h.bounds(g); string(id[:]) < string(lo[:]) || string(id[:]) > string(hi[:]) {
 			continue
@@ -248,8 +256,12 @@ func (h *history) read(id engine.RunID, from uint32) ([]engine.Record, error) {
 				return nil
 			}
 			var err error
-			if number, _, _, err = decodeSegmentRow(id, v); err != nil {
+			var row engine.Row
+			if number, row, _, err = decodeSegmentRow(id, v); err != nil {
 				return err
+			}
+			if p.expired(&row, now()) {
+				return engine.ErrNotFound
 			}
 			packed = bytes.Clone(tx.Bucket(bucketPack).Get(number[:]))
 			return nil

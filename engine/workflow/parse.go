@@ -124,6 +124,7 @@ func (r *reader) retention(n *yaml.Node) Retention {
 	}
 	o := r.object(n, "retention")
 	keep.Days = o.whole("days", 0, 1, 3650)
+	keep.Runs = o.whole("runs", 0, 1, 1_000_000)
 	keep.Keep = o.word("keep", "all", "all", "failures", "none")
 	o.done()
 	return keep

@@ -52,6 +52,7 @@ const (
 // Retention says how long the history of this workflow is kept.
 type Retention struct {
 	Days int    // 0: the server's
+	Runs int    // the newest so many; 0: no bound
 	Keep string // all (default), failures, none
 }
 
