@@ -51,8 +51,8 @@ func idBound(t time.Time) engine.RunID {
 
 // Bounds of one text search; its cursor goes on behind them.
 const (
-	maxSearchRuns = 10_000
-	maxSearchTime = 2 * time.Second
+	maxSearchRuns = 20_000
+	maxSearchTime = 200 * time.Millisecond
 )
 
 // A rowSource gives rows by falling id.
@@ -292,13 +292,16 @@ func (r *segmentRows) fill() error {
 	return err
 }
 
-// A finder looks for text in journals. It keeps the last pack, because neighbors in a list share one.
+// A finder looks for text in journals. It looks at a pack as a whole first: where that lacks the text, so do the runs in
+// it, and most packs do.
 type finder struct {
 	s      *Store
-	text   []byte
+	text   []byte // lower case
+	lower  []byte // of the pack
 	seg    *segment
 	number [8]byte
 	pack   []byte
+	hit    bool // the pack holds the text, somewhere
 }
 
 func newFinder(s *Store, q engine.Query) *finder {
@@ -307,11 +310,51 @@ func newFinder(s *Store, q engine.Query) *finder {
 
 func (f *finder) in(recs []engine.Record) bool {
 	for i := range recs {
-		if bytes.Contains(bytes.ToLower(recs[i].Data), f.text) {
+		if f.inBytes(recs[i].Data) {
 			return true
 		}
 	}
 	return false
+}
+
+// folded maps the upper case of ASCII to its lower case.
+var folded = func() (t [256]byte) {
+	for c := range t {
+		t[c] = byte(c)
+	}
+	for c := 'A'; c <= 'Z'; c++ {
+		t[c] = byte(c - 'A' + 'a')
+	}
+	return t
+}()
+
+// fold returns b in lower case as far as it is ASCII, until the next call, and reports whether all of it is.
+func (f *finder) fold(b []byte) (lower []byte, ascii bool) {
+	f.lower = slices.Grow(f.lower[:0], len(b))[:len(b)]
+	or := byte(0)
+	for i, c := range b {
+		or |= c
+		f.lower[i] = folded[c]
+	}
+	return f.lower, or < 0x80
+}
+
+// inBytes is bytes.Contains without regard to case. Text of ASCII is by far the most.
+func (f *finder) inBytes(b []byte) bool {
+	lower, ascii := f.fold(b)
+	return bytes.Contains(lower, f.text) || !ascii && bytes.Contains(bytes.ToLower(b), f.text)
+}
+
+// inPack reports whether a run of the pack can hold the text. Of a text beyond ASCII it does not know: the upper case of
+// that is other bytes.
+func (f *finder) inPack(b []byte) bool {
+	for _, c := range f.text {
+		if c >= 0x80 {
+			return true
+		}
+	}
+	lower, _ := f.fold(b)
+	return bytes.Contains(lower, f.text)
 }
 
 // inRun reports whether the text is anywhere in the data of a run. A damaged run matches by what can be read.
@@ -322,14 +365,15 @@ func (f *finder) inRun(l *listed) (bool, error) {
 		recs, err = f.s.Read(context.Background(), l.row.ID, 0)
 	} else {
 		if f.seg != l.seg || f.number != l.number {
-			f.seg, f.number, f.pack = l.seg, l.number, nil
+			f.seg, f.number, f.hit = l.seg, l.number, false
 			err = l.seg.view(func(tx *bbolt.Tx) error {
 				var err error
-				f.pack, err = f.s.history.unpack(l.number[:], tx.Bucket(bucketPack).Get(l.number[:]))
+				f.pack, err = f.s.history.unpack(f.pack[:0], l.number[:], tx.Bucket(bucketPack).Get(l.number[:]))
 				return err
 			})
+			f.hit = err == nil && f.inPack(f.pack)
 		}
-		if err == nil {
+		if f.hit {
 			recs, err = journalIn(f.pack, l.row.ID, 0)
 		}
 	}

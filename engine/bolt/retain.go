@@ -384,8 +384,8 @@ func (s *Store) kept(p *policy, g *segment, after engine.RunID, at time.Time) (s
 			if p.expired(&row, at) {
 				continue
 			}
-			if pack == nil || n != number {
-				if pack, err = h.unpack(n[:], tx.Bucket(bucketPack).Get(n[:])); err != nil {
+			if len(pack) == 0 || n != number {
+				if pack, err = h.unpack(pack[:0], n[:], tx.Bucket(bucketPack).Get(n[:])); err != nil {
 					return err
 				}
 				number = n

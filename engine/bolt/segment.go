@@ -272,7 +272,7 @@ func (h *history) read(p *policy, id engine.RunID, from uint32) ([]engine.Record
 		if err != nil {
 			return nil, err
 		}
-		src, err := h.unpack(number[:], packed)
+		src, err := h.unpack(nil, number[:], packed)
 		if err != nil {
 			return nil, err
 		}
@@ -319,12 +319,13 @@ func (h *history) pack(src []byte) []byte {
 	return h.coder.EncodeAll(src, make([]byte, 4, 4+len(src)/2))
 }
 
-func (h *history) unpack(number, value []byte) ([]byte, error) {
+// unpack appends the journals of a pack to dst, which it may overwrite otherwise.
+func (h *history) unpack(dst, number, value []byte) ([]byte, error) {
 	body, err := unseal(number, value)
 	if err != nil {
 		return nil, err
 	}
-	src, err := h.plain.DecodeAll(body, nil)
+	src, err := h.plain.DecodeAll(body, dst)
 	if err != nil {
 		return nil, fmt.Errorf("%w: pack %x: %w", engine.ErrDamaged, number, err)
 	}
