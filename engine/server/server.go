@@ -120,6 +120,7 @@ func New(o Options) (*Server, error) {
 	r.NoMethod(s.noMethod)
 	r.NoRoute(s.noRoute())
 	s.router = r
+	s.answerRoutes()
 
 	s.api = humagin.New(r, apiConfig(o.Version))
 	s.workflowRoutes()
