@@ -124,6 +124,7 @@ func (s *Server) draftRoutes() {
 		OperationID: "publish-draft", Method: http.MethodPost, Path: "/api/v1/drafts/{id}/publish", Tags: tags, Summary: "Write the draft to its file and make it live",
 		Errors: append(change, http.StatusConflict),
 	}, s.publishDraft)
+	s.sampleRoutes()
 }
 
 // draft reads the draft of a workflow, stored or not, and the file as it is now (nil: there is none). conflict: the

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bellhop-dev/bellhop/connectors/value"
+	"github.com/bellhop-dev/bellhop/engine/draft"
 	"github.com/bellhop-dev/bellhop/engine/expression"
 )
 
@@ -31,6 +33,9 @@ type evaluated struct {
 	Type  string           `json:"type" enum:"nothing,boolean,number,text,list,object," doc:"Of the value; empty when there is an error."`
 	Error *evaluationError `json:"error,omitempty"`
 	Refs  []string         `json:"refs" nullable:"false" doc:"The data that it reads, such as trigger.body.total."`
+	// Missing is what is amber in a form: read, and not in this event.
+	Missing []string                `json:"missing" nullable:"false" doc:"What it reads and the sample does not have."`
+	Because []expression.Comparison `json:"because,omitempty" doc:"Of a condition: the comparisons that decided it, with their values."`
 }
 
 type evaluationError struct {
@@ -115,17 +120,31 @@ func pathsOf(refs []expression.Ref) []string {
 
 func (s *Server) evaluate(ctx context.Context, in *struct {
 	Body struct {
-		Items []evaluation `json:"items" maxItems:"50" nullable:"false"`
+		Draft  string       `json:"draft,omitempty" maxLength:"512" doc:"A draft whose event and steps are the sample of the items that have none."`
+		Sample string       `json:"sample,omitempty" maxLength:"100" doc:"With draft: the event; its pinned or newest one if left out."`
+		Step   string       `json:"step,omitempty" maxLength:"200" doc:"With draft: the step (run_id) that the expressions stand in."`
+		Items  []evaluation `json:"items" maxItems:"50" nullable:"false"`
 	}
 },
 ) (*body[evaluatedList], error) {
 	out := evaluatedList{Items: []evaluated{}}
+	var shared map[string]any
+	if in.Body.Draft != "" {
+		scene, _, err := s.scene(ctx, in.Body.Draft, in.Body.Sample, in.Body.Step)
+		if err != nil {
+			return nil, err
+		}
+		shared = scene.Roots
+	}
 	for i := range in.Body.Items {
 		e := &in.Body.Items[i]
 		if (e.Expr == nil) == (e.Template == nil) {
 			return nil, fail(http.StatusUnprocessableEntity, fmt.Sprintf("items[%d]: exactly one of expr and template is needed", i), "")
 		}
 		sample, err := sampleOf(e.Sample)
+		if len(e.Sample) == 0 && shared != nil {
+			sample = shared
+		}
 		if err != nil {
 			return nil, fail(http.StatusUnprocessableEntity, fmt.Sprintf("items[%d].sample: %v", i, err), "")
 		}
@@ -153,7 +172,7 @@ func sampleOf(src json.RawMessage) (map[string]any, error) {
 }
 
 func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
-	out := evaluated{Refs: []string{}}
+	out := evaluated{Refs: []string{}, Missing: []string{}}
 	scope := &expression.Scope{Roots: roots}
 	env := &expression.Env{Roots: sample, Now: time.Now(), Zone: time.UTC, Seed: "sample"}
 	var (
@@ -166,6 +185,9 @@ func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
 		if p, err = expression.Compile(*e.Expr, scope); err == nil {
 			refs = p.Refs()
 			v, err = p.Eval(ctx, env)
+			if _, condition := v.(bool); condition || err != nil {
+				out.Because = p.Explain(ctx, env)
+			}
 		}
 	} else {
 		var t *expression.Template
@@ -175,8 +197,13 @@ func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
 		}
 	}
 	out.Refs = pathsOf(refs)
+	for _, ref := range refs {
+		if path := strings.Join(ref.Path, "."); !holds(sample, ref.Path) && !slices.Contains(out.Missing, path) {
+			out.Missing = append(out.Missing, path)
+		}
+	}
 	if err == nil {
-		out.Type = typeName(v)
+		out.Type = draft.TypeName(v)
 		out.Value = v
 		return out
 	}
@@ -189,18 +216,17 @@ func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
 	return out
 }
 
-func typeName(v any) string {
-	switch v.(type) {
-	case nil:
-		return "nothing"
-	case bool:
-		return "boolean"
-	case int, int64, float64, json.Number:
-		return "number"
-	case string:
-		return "text"
-	case []any:
-		return "list"
+// holds reports whether data has a value at a path.
+func holds(data map[string]any, path []string) bool {
+	var v any = data
+	for _, name := range path {
+		object, ok := v.(map[string]any)
+		if !ok {
+			return v != nil // it is no object: the evaluation says so
+		}
+		if v, ok = object[name]; !ok || v == nil {
+			return false
+		}
 	}
-	return "object"
+	return true
 }

@@ -70,6 +70,7 @@ type Server struct {
 
 	drafts     draft.Store
 	draftHooks draftHooks
+	scenes     scenes
 
 	apiCalls  atomic.Int64 // under way
 	hookCalls atomic.Int64
