@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
@@ -131,9 +132,15 @@ func splice(a, b string) Edit {
 	for from < len(a) && from < len(b) && a[from] == b[from] {
 		from++
 	}
+	for from > 0 && (from < len(a) && !utf8.RuneStart(a[from]) || from < len(b) && !utf8.RuneStart(b[from])) {
+		from-- // the store keeps whole characters only
+	}
 	endA, endB := len(a), len(b)
 	for endA > from && endB > from && a[endA-1] == b[endB-1] {
 		endA, endB = endA-1, endB-1
+	}
+	for endA < len(a) && !utf8.RuneStart(a[endA]) {
+		endA, endB = endA+1, endB+1
 	}
 	return Edit{At: from, Old: a[from:endA], New: b[from:endB]}
 }

@@ -103,6 +103,9 @@ func (o *Op) edit(outline *workflow.Outline) (workflow.Op, []Rename, error) {
 			to = string(list)
 		}
 		return workflow.Move{From: path, To: workflow.Path(fmt.Sprintf("%s[%d]", to, *o.At))}, nil, nil
+	case "paste":
+		at, err := o.at(outline, path)
+		return workflow.Paste{Path: path, At: at, Text: o.Text}, nil, err
 	case "rename":
 		return o.rename(outline, path)
 	}
@@ -113,13 +116,13 @@ func (o *Op) rename(outline *workflow.Outline, path workflow.Path) (workflow.Op,
 	e, list := find(outline, path)
 	switch {
 	case e == nil:
-		return nil, nil, fmt.Errorf("there is no step or trigger %s", path)
+		return workflow.RenameField{Path: path, New: o.Name}, nil, nil
 	case list == "triggers":
 		old := e.ID
 		if old == "" {
 			old = e.Kind // the default
 		}
-		return workflow.Put{Path: path + ".id", Value: o.Name}, []Rename{{Trigger: true, Old: old, New: o.Name}}, nil
+		return workflow.RenameTrigger{Old: old, New: o.Name}, []Rename{{Trigger: true, Old: old, New: o.Name}}, nil
 	case e.ID == "": // nothing refers to it yet
 		return workflow.Put{Path: path + ".id", Value: o.Name}, nil, nil
 	}

@@ -389,3 +389,79 @@ func isPath(n ast.Node) bool {
 	}
 	return false
 }
+
+// Compared is a text that an expression compares with data, such as "order" in trigger.id == "order".
+type Compared struct {
+	Path         []string // of the data
+	Value        string
+	Line, Column int // of the text, from 1
+}
+
+// Compared gives the texts that the expression compares with data by ==, != or in.
+func (p *Program) Compared() []Compared {
+	f := &comparedFinder{p: p}
+	tree := p.tree
+	ast.Walk(&tree, f)
+	return f.list
+}
+
+// Compared gives the texts that the expressions of the template compare with data.
+func (t *Template) Compared() []Compared {
+	var list []Compared
+	for _, part := range t.parts {
+		if part.program != nil {
+			list = append(list, part.program.Compared()...)
+		}
+	}
+	return list
+}
+
+type comparedFinder struct {
+	p    *Program
+	list []Compared
+}
+
+// Visit is part of ast.Visitor.
+func (f *comparedFinder) Visit(n *ast.Node) {
+	b, ok := (*n).(*ast.BinaryNode)
+	if !ok {
+		return
+	}
+	switch b.Operator {
+	case "==", "!=":
+		f.add(b.Left, b.Right)
+		f.add(b.Right, b.Left)
+	case "in":
+		if list, ok := b.Right.(*ast.ArrayNode); ok {
+			for _, item := range list.Nodes {
+				f.add(b.Left, item)
+			}
+		}
+	}
+}
+
+func (f *comparedFinder) add(data, text ast.Node) {
+	s, ok := text.(*ast.StringNode)
+	path := namesOf(data)
+	if !ok || path == nil {
+		return
+	}
+	c := Compared{Path: path, Value: s.Value}
+	c.Line, c.Column = position(f.p.source, at(text), f.p.line, f.p.column)
+	f.list = append(f.list, c)
+}
+
+// namesOf is a path of names alone, or nil.
+func namesOf(n ast.Node) []string {
+	switch n := unchain(n).(type) {
+	case *ast.IdentifierNode:
+		return []string{n.Value}
+	case *ast.MemberNode:
+		if key, ok := n.Property.(*ast.StringNode); ok {
+			if inner := namesOf(n.Node); inner != nil {
+				return append(inner, key.Value)
+			}
+		}
+	}
+	return nil
+}

@@ -109,11 +109,13 @@ func (s *Server) rows(_ context.Context, in *struct {
 	return &body[rowsView]{out}, nil
 }
 
-// pathsOf writes what is read as texts.
+// pathsOf writes what data is read as texts.
 func pathsOf(refs []expression.Ref) []string {
-	paths := make([]string, len(refs))
-	for i, ref := range refs {
-		paths[i] = strings.Join(ref.Path, ".")
+	paths := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		if ref.Path[0] != expression.ApprovalURL && ref.Path[0] != expression.CallbackURL {
+			paths = append(paths, strings.Join(ref.Path, "."))
+		}
 	}
 	return paths
 }
@@ -198,7 +200,7 @@ func (e *evaluation) try(ctx context.Context, sample map[string]any) evaluated {
 	}
 	out.Refs = pathsOf(refs)
 	for _, ref := range refs {
-		if path := strings.Join(ref.Path, "."); !holds(sample, ref.Path) && !slices.Contains(out.Missing, path) {
+		if path := strings.Join(ref.Path, "."); slices.Contains(out.Refs, path) && !holds(sample, ref.Path) && !slices.Contains(out.Missing, path) {
 			out.Missing = append(out.Missing, path)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Op is one change of a workflow file: Put, Insert, Delete, Move, Note or RenameStep.
+// Op is one change of a workflow file: Put, Insert, Delete, Move, Paste, Note, RenameStep, RenameTrigger or RenameField.
 type Op interface {
 	// apply changes the text and the data that the text must then hold.
 	apply(e *editor) error
@@ -40,6 +40,25 @@ type Move struct{ From, To Path }
 // RenameStep changes the id of a step and every expression that reads the step.
 type RenameStep struct{ Old, New string }
 
+// RenameTrigger changes the id of a trigger, which may be the default, and every condition that compares trigger.id
+// with it.
+type RenameTrigger struct{ Old, New string }
+
+// RenameField changes a key. Where the field is one of a step's output, as in set, every expression that reads it
+// follows.
+type RenameField struct {
+	Path Path
+	New  string
+}
+
+// Paste adds steps that are given as YAML text, a list or one step, to the list at Path before the entry At. Ids that
+// are taken are made unique, and references among the pasted steps follow.
+type Paste struct {
+	Path Path
+	At   int
+	Text string
+}
+
 // Note sets the comment above a step or a trigger; an empty one removes it.
 type Note struct {
 	Path Path
@@ -58,6 +77,11 @@ func (o Delete) String() string     { return "delete " + string(o.Path) }
 func (o Move) String() string       { return fmt.Sprintf("move %s to %s", o.From, o.To) }
 func (o Note) String() string       { return "note on " + string(o.Path) }
 func (o RenameStep) String() string { return fmt.Sprintf("rename step %s to %s", o.Old, o.New) }
+func (o RenameTrigger) String() string {
+	return fmt.Sprintf("rename trigger %s to %s", o.Old, o.New)
+}
+func (o RenameField) String() string { return fmt.Sprintf("rename %s to %s", o.Path, o.New) }
+func (o Paste) String() string       { return fmt.Sprintf("paste into %s[%d]", o.Path, o.At) }
 
 // EditError says why a file was left as it was.
 type EditError struct {

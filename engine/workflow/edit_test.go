@@ -131,7 +131,7 @@ func TestEditRefuses(t *testing.T) {
 		{"a taken id", src, workflow.RenameStep{Old: "a", New: "b"}, `has the id "b" already`},
 		{"no id", src, workflow.RenameStep{Old: "a", New: "b c"}, "cannot be an id"},
 		{"all steps are read", src, workflow.RenameStep{Old: "a", New: "c"}, "reads steps as a whole"},
-		{"a draft", "steps:\n  - id: a\n    filter: \"x >\"\n", workflow.RenameStep{Old: "a", New: "c"}, "could be overlooked"},
+		{"a draft", "steps:\n  - id: a\n    filter: \"steps.a >\"\n", workflow.RenameStep{Old: "a", New: "c"}, "may refer to it"},
 		{"no YAML", "a: [", workflow.Put{Path: "a", Value: 1}, ""},
 		{"strange line ends", "name: \"a\u2028b\"\n", workflow.Put{Path: "name", Value: 1}, "line ends"},
 	}

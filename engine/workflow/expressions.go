@@ -47,6 +47,18 @@ type reference struct {
 	scope scope
 }
 
+// compiled is an expression or a template.
+type compiled interface {
+	Refs() []expression.Ref
+	Compared() []expression.Compared
+}
+
+// comparedText is a text that an expression compares with data.
+type comparedText struct {
+	expression.Compared
+	node *yaml.Node // the scalar that holds the expression
+}
+
 // maxExpressions bounds the expressions of a file, each of which takes some 50 µs to compile.
 const maxExpressions = 2000
 
@@ -92,7 +104,7 @@ func (r *reader) program(n *yaml.Node, what string, sc scope) *expression.Progra
 		r.misread(n, what, err, hint)
 		return nil
 	}
-	r.note(n, p.Refs(), sc)
+	r.note(n, p, sc)
 	return p
 }
 
@@ -157,7 +169,7 @@ func (r *reader) leaf(t *expression.Tree, n *yaml.Node, what string, sc scope) {
 		return
 	}
 	t.Literal, t.Template = nil, tpl
-	r.note(n, tpl.Refs(), sc)
+	r.note(n, tpl, sc)
 }
 
 // misread reports an expression that does not compile, at its place inside the scalar.
@@ -178,10 +190,19 @@ func (r *reporter) misread(n *yaml.Node, what string, err error, hint string) {
 }
 
 // note keeps what an expression reads until the whole file is known.
-func (r *reader) note(n *yaml.Node, refs []expression.Ref, sc scope) {
-	for _, ref := range refs {
+func (r *reader) note(n *yaml.Node, p compiled, sc scope) {
+	for _, ref := range p.Refs() {
 		r.references = append(r.references, reference{ref, n, sc})
 	}
+	if strings.Contains(n.Value, "trigger") {
+		for _, c := range p.Compared() {
+			r.compared = append(r.compared, comparedText{c, n})
+		}
+	}
+	if r.understood == nil {
+		r.understood = map[*yaml.Node]bool{}
+	}
+	r.understood[n] = true
 }
 
 // at is the place of a reference in the file. It walks the text before it, so it is asked for only to report.

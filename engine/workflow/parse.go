@@ -25,6 +25,8 @@ type reader struct {
 	branch     int              // of parent
 	unread     bool             // a trigger could not be read, so what triggers give is not known
 	references []reference
+	compared   []comparedText
+	understood map[*yaml.Node]bool // the scalars whose expressions were read
 
 	expressions int // compiled so far
 }
