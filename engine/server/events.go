@@ -22,13 +22,15 @@ const (
 	maxTopics      = 50
 	heartbeat      = 15 * time.Second
 	breath         = 50 * time.Millisecond // between two writes to one reader: a busy server sends in batches
-	sendTimeout    = 10 * time.Second      // a reader that takes longer for one write is dropped
+	deliveryLook   = 150 * time.Millisecond
+	countPause     = 250 * time.Millisecond // between two counts of runs
+	sendTimeout    = 10 * time.Second       // a reader that takes longer for one write is dropped
 )
 
 func (s *Server) eventRoutes() {
 	handle(s, huma.Operation{
 		OperationID: "read-events", Method: http.MethodGet, Path: eventsPath, Tags: []string{"events"}, Summary: "The stream of server-sent events",
-		Description: "Types: server.hello, run.started, run.step, run.finished, workflow.changed, workflow.problem, draft.changed, " +
+		Description: "Types: server.hello, run.started, run.step, run.finished, runs.count, workflow.changed, workflow.problem, draft.changed, " +
 			"delivery.received, poll.done, connection.state, server.draining. " +
 			"They are summaries; fetch the data. The last 1,000 are kept for Last-Event-ID; `reset` says that some were missed: fetch everything again.",
 		Responses: map[string]*huma.Response{"200": {
@@ -39,7 +41,7 @@ func (s *Server) eventRoutes() {
 }
 
 func (s *Server) events(_ context.Context, in *struct {
-	Topics string `query:"topics" maxLength:"4096" doc:"Comma-separated: runs, run:<id>, workflows, drafts, draft:<id>, connections, deliveries, deliveries:<workflow>, polls, polls:<workflow>; empty: all."`
+	Topics string `query:"topics" maxLength:"4096" doc:"Comma-separated: runs, run:<id>, counts, workflows, drafts, draft:<id>, connections, deliveries, deliveries:<workflow>, polls, polls:<workflow>; empty: all."`
 	LastID string `header:"Last-Event-ID" maxLength:"64"`
 },
 ) (*huma.StreamResponse, error) {
@@ -76,6 +78,7 @@ func (st *stream) run(ctx context.Context, h *hub, t topics, seq uint64, gap boo
 	var list []notice
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	count := counter{wanted: len(t) == 0 || t["counts"]}
 	for {
 		more, missed, wait := h.read(seq, list[:0])
 		list = more
@@ -87,8 +90,10 @@ func (st *stream) run(ctx context.Context, h *hub, t topics, seq uint64, gap boo
 			if n := &list[i]; t.want(n) {
 				st.add(st.boot+"-"+strconv.FormatUint(n.seq, 10), n.kind, n.data())
 			}
+			count.add(&list[i])
 			seq = list[i].seq + 1
 		}
+		due := count.send(st)
 		if !st.flush() || wait == nil {
 			return
 		}
@@ -101,12 +106,45 @@ func (st *stream) run(ctx context.Context, h *hub, t topics, seq uint64, gap boo
 		}
 		select {
 		case <-wait:
+		case <-due:
 		case <-beat.C:
 			st.buf.WriteString(": \n\n")
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// counter sums up the runs that began and ended, for readers to whom each one would be too much.
+type counter struct {
+	wanted                    bool
+	last                      time.Time
+	started, finished, failed int
+}
+
+func (c *counter) add(n *notice) {
+	switch n.kind {
+	case eventStarted:
+		c.started++
+	case eventFinished:
+		c.finished++
+		if n.status == engine.StatusFailed.String() {
+			c.failed++
+		}
+	}
+}
+
+// send adds the sum to the stream, or returns when it is time to: a nil channel when there is nothing to send.
+func (c *counter) send(st *stream) <-chan time.Time {
+	if !c.wanted || c.started+c.finished == 0 {
+		return nil
+	}
+	if pause := countPause - time.Since(c.last); pause > 0 {
+		return time.After(pause)
+	}
+	st.add("", eventCount, map[string]any{"started": c.started, "finished": c.finished, "failed": c.failed})
+	*c = counter{wanted: true, last: time.Now()}
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -180,10 +218,10 @@ func (s *Server) follow(ctx context.Context, updates <-chan engine.Update) {
 	}
 }
 
-// watchDeliveries looks for new deliveries once a second while somebody wants them: a store has no feed of them,
-// and refused calls leave no run.
+// watchDeliveries looks for new deliveries while somebody wants them: a store has no feed of them, and refused calls
+// leave no run. Somebody who wants them waits for the event that they just sent.
 func (s *Server) watchDeliveries(ctx context.Context) error {
-	look := time.NewTicker(time.Second)
+	look := time.NewTicker(deliveryLook)
 	defer look.Stop()
 	var seen map[engine.RunID]bool
 	since := time.Now() // the last look that found nobody

@@ -20,6 +20,7 @@ const (
 	eventStarted    = "run.started"
 	eventStep       = "run.step"
 	eventFinished   = "run.finished"
+	eventCount      = "runs.count"
 	eventChanged    = "workflow.changed"
 	eventProblem    = "workflow.problem"
 	eventDelivery   = "delivery.received"
@@ -203,7 +204,7 @@ func (n *notice) data() any {
 	return map[string]any{}
 }
 
-// topics is what a reader wants: runs, run:<id>, workflows, drafts, draft:<id>, connections, deliveries,
+// topics is what a reader wants: runs, run:<id>, counts, workflows, drafts, draft:<id>, connections, deliveries,
 // deliveries:<workflow>, polls, polls:<workflow>. None means all.
 type topics map[string]bool
 
@@ -217,9 +218,9 @@ func parseTopics(list string) (topics, *failure) {
 			continue
 		case len(t) == maxTopics, len(name) > 600,
 			sub && of == "", sub && kind != "run" && kind != "draft" && kind != "deliveries" && kind != "polls",
-			!sub && kind != "runs" && kind != "workflows" && kind != "drafts" && kind != "deliveries" && kind != "polls" && kind != "connections":
+			!sub && kind != "runs" && kind != "counts" && kind != "workflows" && kind != "drafts" && kind != "deliveries" && kind != "polls" && kind != "connections":
 			return nil, fail(422, "topic "+clip(name)+" is not known",
-				"topics are runs, run:<id>, workflows, drafts, draft:<id>, connections, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
+				"topics are runs, run:<id>, counts, workflows, drafts, draft:<id>, connections, deliveries, deliveries:<workflow>, polls and polls:<workflow>, at most "+strconv.Itoa(maxTopics))
 		}
 		t[name] = true
 	}

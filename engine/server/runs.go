@@ -75,6 +75,7 @@ func (s *Server) runRoutes() {
 	handle(s, huma.Operation{
 		OperationID: "list-runs", Method: http.MethodGet, Path: "/api/v1/runs", Tags: tags, Summary: "List runs, newest first",
 	}, s.listRuns)
+	s.histogramRoute(tags)
 	handle(s, huma.Operation{
 		OperationID: "read-run", Method: http.MethodGet, Path: "/api/v1/runs/{id}", Tags: tags, Summary: "One run with its steps",
 		Errors: []int{http.StatusNotFound},
@@ -92,20 +93,30 @@ func (s *Server) runRoutes() {
 
 func (s *Server) listRuns(ctx context.Context, in *struct {
 	Paging
-	Workflow string    `query:"workflow" maxLength:"512"`
-	Status   []string  `query:"status,explode" maxItems:"10" enum:"queued,running,waiting,succeeded,filtered,failed,canceled" doc:"May repeat."`
-	Text     string    `query:"q" maxLength:"200" doc:"Matches anywhere in the data of a run, without regard to case."`
-	Since    time.Time `query:"since" doc:"Accepted at or after."`
-	Until    time.Time `query:"until" doc:"Accepted before."`
+	RunFilter
+	Text string `query:"q" maxLength:"200" doc:"Matches anywhere in the data of a run, without regard to case."`
+	Skip int    `query:"skip" minimum:"0" maximum:"1000000" doc:"Rows to pass over behind the cursor, for a jump; not with q."`
 },
 ) (*body[runPage], error) {
-	q := engine.Query{Workflow: in.Workflow, Text: in.Text, Since: in.Since, Until: in.Until, Cursor: in.Cursor, Limit: in.Limit}
-	for _, name := range in.Status {
-		status, err := engine.ParseStatus(name)
-		if err != nil {
-			return nil, fail(http.StatusUnprocessableEntity, err.Error(), "")
+	q, err := in.query()
+	if err != nil {
+		return nil, err
+	}
+	q.Text, q.Cursor, q.Limit = in.Text, in.Cursor, in.Limit
+	if in.Text == "" {
+		for skip := in.Skip; skip > 0; {
+			q.Limit = min(skip, 200)
+			passed, err := s.Engine.Store.List(ctx, q)
+			if err != nil {
+				return nil, fmt.Errorf("list runs: %w", err)
+			}
+			if passed.Next == "" {
+				return &body[runPage]{runPage{Items: []runItem{}}}, nil
+			}
+			skip -= q.Limit
+			q.Cursor = passed.Next
 		}
-		q.Status = append(q.Status, status)
+		q.Limit = in.Limit
 	}
 	rows, err := s.Engine.Store.List(ctx, q)
 	if err != nil {
@@ -118,7 +129,7 @@ func (s *Server) listRuns(ctx context.Context, in *struct {
 	return &body[runPage]{out}, nil
 }
 
-func (s *Server) readRun(ctx context.Context, in *RunID) (*body[*engine.RunView], error) {
+func (s *Server) readRun(ctx context.Context, in *RunID) (*body[*runDetail], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err
@@ -129,7 +140,7 @@ func (s *Server) readRun(ctx context.Context, in *RunID) (*body[*engine.RunView]
 	} else if err != nil {
 		return nil, err
 	}
-	return &body[*engine.RunView]{view}, nil
+	return &body[*runDetail]{s.runDetail(ctx, view)}, nil
 }
 
 func (s *Server) rerun(ctx context.Context, in *struct {

@@ -67,6 +67,7 @@ type Server struct {
 	guard   guard
 	hub     *hub
 	metrics *metrics
+	sparks  sparks
 
 	drafts     draft.Store
 	draftHooks draftHooks

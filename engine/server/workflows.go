@@ -32,6 +32,9 @@ type workflowItem struct {
 	FileVersion string            `json:"file_version" doc:"The version of the file; another one than version while the file has errors."`
 	Triggers    []triggerItem     `json:"triggers" nullable:"false"`
 	Steps       int               `json:"steps"`
+	Chain       []outlineItem     `json:"chain" nullable:"false" doc:"Its steps by name, in the order of the file."`
+	Health      string            `json:"health" enum:"healthy,failing,attention,off" doc:"failing: the newest run failed; attention: reason or problems say why."`
+	Spark       []bucket          `json:"spark" nullable:"false" doc:"Its runs in each of the last twelve hours, the oldest first."`
 	Problems    workflow.Problems `json:"problems" nullable:"false" doc:"What is wrong with the file."`
 	LastRun     *runItem          `json:"last_run,omitempty"`
 }
@@ -158,7 +161,7 @@ func noWorkflow(id string) *failure {
 
 func (s *Server) workflowItem(f *folder.File) workflowItem {
 	item := workflowItem{
-		ID: f.ID, Name: fileKey(f), Tags: []string{}, Triggers: []triggerItem{},
+		ID: f.ID, Name: fileKey(f), Tags: []string{}, Triggers: []triggerItem{}, Chain: []outlineItem{}, Spark: []bucket{}, Health: "attention",
 		FileVersion: engine.VersionOf(f.Text), Problems: some(f.Problems),
 	}
 	w := s.Engine.Workflow(f.ID)
@@ -172,13 +175,21 @@ func (s *Server) workflowItem(f *folder.File) workflowItem {
 		item.Triggers = append(item.Triggers, triggerItem{t.ID, t.Kind, triggerSummary(t)})
 	}
 	item.Enabled = w.Enabled
-	workflow.Walk(w.Steps, func(*workflow.Step) { item.Steps++ })
+	item.Chain = s.outline(w.Steps, 0)
+	item.Steps = len(item.Chain)
 	if w.Enabled {
 		item.Reason = s.Triggers.Blocked(w)
 		item.Enabled = item.Reason == ""
 	}
 	if !f.Good() && item.Reason == "" {
 		item.Reason = "the file has errors: its last good version runs"
+	}
+	switch {
+	case item.Reason != "":
+	case !w.Enabled:
+		item.Health = "off"
+	default:
+		item.Health = "healthy"
 	}
 	return item
 }
@@ -191,8 +202,12 @@ func (s *Server) addLastRun(ctx context.Context, item *workflowItem) error {
 	if len(runs.Items) > 0 {
 		run := newRunItem(&runs.Items[0])
 		item.LastRun = &run
+		if item.Health == "healthy" && runs.Items[0].Status == engine.StatusFailed {
+			item.Health = "failing"
+		}
 	}
-	return nil
+	item.Spark, err = s.spark(ctx, item.ID)
+	return err
 }
 
 func triggerSummary(t *workflow.Trigger) string {

@@ -1,0 +1,19 @@
+// Every page: its address, its component, the groups of texts that it uses besides the core, the place in the sidebar.
+import type { Component } from 'svelte'
+
+export interface Route {
+  path: string
+  load: () => Promise<{ default: Component<any> }>
+  texts?: string[]
+  section: 'workflows' | 'runs' | 'connections' | 'apps' | 'templates' | 'settings'
+  /** The page has its own header and columns: the sidebar folds to a rail, the bottom bar goes. */
+  full?: boolean
+}
+
+export const routes: Route[] = [
+  { path: '/workflows', load: () => import('./routes/Workflows.svelte'), section: 'workflows' },
+  { path: '/runs', load: () => import('./routes/Runs.svelte'), texts: ['runs'], section: 'runs' },
+  { path: '/runs/:id', load: () => import('./routes/Run.svelte'), texts: ['runs', 'run'], section: 'runs' },
+  { path: '/deliveries', load: () => import('./routes/Deliveries.svelte'), texts: ['runs', 'deliveries'], section: 'runs' },
+  { path: '/deliveries/:id', load: () => import('./routes/Delivery.svelte'), texts: ['runs', 'deliveries'], section: 'runs' },
+]

@@ -1,0 +1,48 @@
+// Debian's Chromium through Playwright, with what every page of every test is watched for.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium } from 'playwright-core'
+
+export const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: flags })
+
+/** Opens a page that collects what must not happen: errors on the console, calls to other origins, broken policies. */
+export async function newPage(browser, url, { width = 1440, height = 900, theme = 'light', language = 'en', allow = [] } = {}) {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: theme,
+    locale: 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    reducedMotion: 'reduce',
+    hasTouch: width < 700,
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  await context.addInitScript(([lang]) => localStorage.setItem('bellhop.language', lang), [language])
+  const page = await context.newPage()
+  page.faults = []
+  const fine = (text) => allow.some((a) => text.includes(a))
+  page.on('console', (m) => {
+    if ((m.type() === 'error' || m.type() === 'warning') && !fine(m.text())) page.faults.push(`console: ${m.text()}`)
+  })
+  page.on('pageerror', (e) => page.faults.push(`error: ${e.stack ?? e.message}`))
+  page.on('request', (r) => {
+    if (!r.url().startsWith(url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) page.faults.push(`request to another origin: ${r.url()}`)
+  })
+  page.base = url
+  page.setDefaultTimeout(8000)
+  return page
+}
+
+/** What axe finds, as one line for each. Trusted Types forbid a script element, so its source is evaluated. */
+export async function axe(page) {
+  await page.evaluate(axeSource)
+  return page.evaluate(async () => {
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+    const found = await globalThis.axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] })
+    return found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} (${(n.any[0] ?? n.all[0] ?? n.none[0])?.message ?? ''})`).join('; ')}`)
+  })
+}
+
+export const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
