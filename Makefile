@@ -5,7 +5,7 @@ VERSION ?= dev
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run vendors test test-faults fuzz bench lint check clean
+.PHONY: help build run vendors test test-faults test-ui ui screenshots fuzz bench lint check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,16 @@ test-faults: build ## 50 kill -9 under load and the slow fault tests
 
 fuzz: ## every fuzz target for 20 seconds
 	.ci/fuzz 20s
+
+ui: build ## build ui/dist anew; needs Node 20, which nothing else does
+	cd ui && npm ci --no-fund --no-audit && npm run api
+	cd ui && npm run check && npm test && npm run build
+
+test-ui: build ## the UI in a real browser: every screen, the newcomer tasks, the budgets
+	cd ui && npm ci --no-fund --no-audit && npm run browser
+
+screenshots: build ## a picture of every screen and state into ui/screenshots
+	cd ui && npm ci --no-fund --no-audit && npm run screenshots
 
 bench: build ## the numbers of the README, as ratios against probes of the same minute
 	go run ./cmd/bench -bellhop $(BIN)

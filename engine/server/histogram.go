@@ -17,6 +17,7 @@ const (
 	maxCounted   = 400_000
 	maxCountTime = 800 * time.Millisecond
 	maxBuckets   = 60
+	minBuckets   = 30
 	sparkHours   = 12
 	sparkAge     = 3 * time.Second // how old the counts of the workflows list may be
 )
@@ -85,7 +86,7 @@ func (s *Server) count(ctx context.Context, q engine.Query, f func(*engine.Row))
 
 // widths are the spans of a bucket that people count in.
 var widths = []time.Duration{
-	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour,
+	time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour,
 	6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour,
 }
 
@@ -122,6 +123,9 @@ func (s *Server) histogram(ctx context.Context, in *RunFilter) (*body[histogram]
 			width = w
 			break
 		}
+	}
+	if shorter := until.Add(-(minBuckets - 1) * width); since.After(shorter) {
+		since = shorter // a chart of three bars says nothing
 	}
 	since = since.Truncate(width)
 	out := histogram{Since: since.UTC(), Seconds: int(width / time.Second), Total: len(marks), Partial: partial}

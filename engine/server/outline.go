@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
+	"time"
 
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
@@ -53,10 +56,48 @@ type runDetail struct {
 	Triggers     []triggerItem `json:"triggers" nullable:"false"`
 	Plan         []outlineItem `json:"plan" nullable:"false" doc:"The steps of the version that ran, in the order of its file."`
 	Current      bool          `json:"current" doc:"Whether that version is the one that runs now."`
+	Tries        []tryItem     `json:"tries" nullable:"false" doc:"Every attempt at a step that was tried more than once, in their order."`
+}
+
+// tryItem is one attempt at a step.
+type tryItem struct {
+	Step      string    `json:"step"`
+	Attempt   int       `json:"attempt"`
+	StartedAt time.Time `json:"started_at"`
+	MS        float64   `json:"ms"`
+	Status    string    `json:"status"`
+	Error     string    `json:"error,omitempty"`
+}
+
+// tries reads the attempts of a run from its journal.
+func tries(recs []engine.Record) []tryItem {
+	out := []tryItem{}
+	many := map[string]bool{}
+	for i := range recs {
+		r := &recs[i]
+		if r.Attempt > 1 {
+			many[r.Step] = true
+		}
+		if r.Kind != engine.KindStepCompleted && r.Kind != engine.KindStepFailed || r.Attempt == 0 {
+			continue
+		}
+		item := tryItem{Step: r.Step, Attempt: r.Attempt, StartedAt: r.At.Add(-r.Took).UTC(), MS: float64(r.Took.Microseconds()) / 1000, Status: r.Status.String()}
+		var failure engine.StepError
+		if r.Kind == engine.KindStepFailed && json.Unmarshal(r.Data, &failure) == nil {
+			item.Error = failure.Message
+		}
+		out = append(out, item)
+	}
+	return slices.DeleteFunc(out, func(item tryItem) bool { return !many[item.Step] })
 }
 
 func (s *Server) runDetail(ctx context.Context, v *engine.RunView) *runDetail {
-	out := &runDetail{RunView: *v, WorkflowName: v.Workflow, Plan: []outlineItem{}, Triggers: []triggerItem{}}
+	out := &runDetail{RunView: *v, WorkflowName: v.Workflow, Plan: []outlineItem{}, Triggers: []triggerItem{}, Tries: []tryItem{}}
+	if id, err := engine.ParseRunID(v.ID); err == nil {
+		if recs, err := s.Engine.Store.Read(ctx, id, 0); err == nil {
+			out.Tries = tries(recs)
+		}
+	}
 	if now := s.Engine.Workflow(v.Workflow); now != nil {
 		out.WorkflowName, out.Current = now.Name, now.Version == v.Version
 	}

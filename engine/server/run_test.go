@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -129,9 +130,10 @@ func TestPanic(t *testing.T) {
 
 func TestUI(t *testing.T) {
 	h := newHouse(t, nil)
+	page := []string{"Accept", "text/html,application/xhtml+xml"}
 	for path, want := range map[string]int{
-		"/": 200, "/style.css": 200, "/icon.svg": 200, "/runs/" + strings.Repeat("0", 26): 200,
-		"/none": 404, "/../go.mod": 404, "/%2e%2e/ui.go": 404, "/hooks": 404, "//": 404, "/.git/config": 404,
+		"/": 200, "/assets/index.js": 200, "/icon.svg": 200, "/theme.js": 200, "/none": 404, "/runs/" + strings.Repeat("0", 26): 404,
+		"/../go.mod": 404, "/%2e%2e/ui.go": 404, "/hooks": 404, "//": 404, "/.git/config": 404, "/assets/gone.js": 404,
 	} {
 		res, body := h.call("GET", path, "")
 		if res.StatusCode != want {
@@ -143,9 +145,28 @@ func TestUI(t *testing.T) {
 		if res.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("GET %s: sniffing is allowed", path)
 		}
-		if strings.Contains(body, "<script") || strings.Contains(body, "style=") {
+		if path == "/" && (strings.Contains(body, "<script>") || strings.Contains(body, "style=")) {
 			t.Errorf("GET %s: inline script or style, which the policy forbids", path)
 		}
+	}
+	// A browser that asks for a page gets the application, whatever the address; never for a file that is not there.
+	for path, want := range map[string]int{"/": 200, "/workflows/billing%2Finvoice": 200, "/runs/x": 200, "/assets/gone.js": 404, "/hooks": 404, "/api/v1/none": 404} {
+		if res, body := h.call("GET", path, "", page...); res.StatusCode != want || want == 200 && !strings.Contains(body, `id="app"`) {
+			t.Errorf("GET %s as a page: status %d, want %d", path, res.StatusCode, want)
+		}
+	}
+	res, whole := h.call("GET", "/assets/index.js", "")
+	tag := res.Header.Get("ETag")
+	if res, body := h.call("GET", "/assets/index.js", "", "If-None-Match", tag); res.StatusCode != 304 || body != "" || tag == "" {
+		t.Errorf("with its tag %q: status %d, %d bytes", tag, res.StatusCode, len(body))
+	}
+	res, zipped := h.call("GET", "/assets/index.js", "", "Accept-Encoding", "gzip")
+	unzip, err := gzip.NewReader(strings.NewReader(zipped))
+	if err != nil || res.Header.Get("Content-Encoding") != "gzip" {
+		t.Fatalf("gzip: %v, Content-Encoding %q", err, res.Header.Get("Content-Encoding"))
+	}
+	if text, err := io.ReadAll(unzip); err != nil || string(text) != whole {
+		t.Errorf("unzipped: %d bytes, want %d: %v", len(text), len(whole), err)
 	}
 	h.want(405, "POST", "/", "")
 	if res, _ := h.call("HEAD", "/", ""); res.StatusCode != 200 {

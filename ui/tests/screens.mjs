@@ -6,5 +6,24 @@ export const screens = [
   { name: 'workflows-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByText('Nothing is automated yet').waitFor() } },
   { name: 'workflows-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/workflows*', (r) => r.abort()); await p.goto(p.base + '/workflows'); await p.getByRole('alert').waitFor() } },
   { name: 'workflows-loading', server: 'full', go: async (p) => { await p.route('**/api/v1/workflows*', () => {}); await p.goto(p.base + '/workflows'); await p.locator('.bone').first().waitFor() } },
+  { name: 'runs', server: 'full', go: async (p) => { await p.goto(p.base + '/runs'); await p.getByRole('link', { name: 'Invoice to ledger' }).first().waitFor() } },
+  { name: 'runs-search', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?q=lovelace'); await p.getByText(/^Searched all/).waitFor() } },
+  { name: 'runs-no-match', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?status=canceled'); await p.getByText('No run is like that').waitFor() } },
+  { name: 'runs-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/runs'); await p.getByText('No runs yet').waitFor() } },
+  { name: 'runs-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/runs*', (r) => r.abort()); await p.goto(p.base + '/runs'); await p.getByRole('alert').waitFor() } },
+  { name: 'run-failed', server: 'full', go: async (p) => openRun(p, 'invoice-to-ledger', 'failed') },
+  { name: 'run-filtered', server: 'full', go: async (p) => { await openRun(p, 'lead-intake', 'filtered'); await p.getByRole('button', { name: /Only continue if/ }).click() } },
+  { name: 'run-done', server: 'full', go: async (p) => { await openRun(p, 'lead-intake', 'succeeded'); await p.getByRole('button', { name: /Send channel message/ }).click() } },
+  { name: 'run-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/runs/00000000000000000000000000'); await p.getByText('This run is not there any more').first().waitFor() } },
+  { name: 'deliveries', server: 'full', go: async (p) => { await p.goto(p.base + '/deliveries'); await p.locator('li').filter({ hasText: 'Refused' }).first().waitFor() } },
+  { name: 'deliveries-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/deliveries'); await p.getByText('Nobody has called yet').waitFor() } },
+  { name: 'delivery-refused', server: 'full', go: async (p) => { const d = await p.server.call('GET', '/api/v1/deliveries?outcome=refused&limit=1'); await p.goto(p.base + '/deliveries/' + d.items[0].id); await p.getByText('Answered with').first().waitFor() } },
+  { name: 'delivery', server: 'full', go: async (p) => { const d = await p.server.call('GET', '/api/v1/deliveries?outcome=accepted&limit=1'); await p.goto(p.base + '/deliveries/' + d.items[0].id); await p.getByText('Answered with').first().waitFor() } },
   { name: 'missing', server: 'full', go: async (p) => { await p.goto(p.base + '/nowhere'); await p.getByText('There is no such page').waitFor() } },
 ]
+
+async function openRun(p, workflow, status) {
+  const found = await p.server.call('GET', `/api/v1/runs?workflow=${workflow}&status=${status}&limit=1`)
+  await p.goto(p.base + '/runs/' + found.items[0].id)
+  await p.locator('main ol li').first().waitFor()
+}

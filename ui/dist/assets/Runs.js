@@ -1,1 +1,0 @@
-import{C as e,x as t}from"./disclose-version.js";var n=e(`<h1>Runs</h1>`);function r(e){var r=n();t(e,r)}export{r as default};
