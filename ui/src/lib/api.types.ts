@@ -3,44 +3,96 @@
 export type ActionItem = { id: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ input: Record<string, unknown>; /** What it is in the description that the connector was imported from; empty: it was written by hand. */ operation: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ output: Record<string, unknown>; /** It only reads, so it may be polled. */ safe: boolean; /** An example of its output. */ sample: unknown; show: "main" | "more" | "hidden"; summary: string; title: string }
 export type AuthItem = { fields: string[]; id: string; secrets: string[]; title: string }
 export type Bucket = { failed: number; runs: number }
+export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** Its name, else what it does in words. */ title: string }
+export type Change = { /** What kind of change it is, for translation. */ code: string; /** What the sentence is made of. */ params: Record<string, unknown>; /** Where: in the new text, or in the old one for what was deleted. */ path: string; /** The sentence in English. */ text: string }
 export type Comparison = { left: unknown; op: string; result: boolean; right?: unknown; source: string }
-export type Connection = { connector: string; name: string; /** Whether its fields and secrets are complete. Nobody was called to find out. */ ok: boolean; /** Why it is not. */ reason?: string }
+export type ConnectionItem = { auth: string; calls_today: number; /** A person signs in to it: POST /api/v1/oauth. */ can_sign_in: boolean; can_test: boolean; /** When it was tested last. */ checked_at?: string; connector: string; /** Its tests of the last 30 days, oldest first. */ days?: Day[] | null; /** bellhop.yaml has it. What it sets there can only be changed there. */ declared: boolean; /** Something of it was entered here. */ entered: boolean; /** When it stops to work unless somebody signs in again. */ expires_at?: string; fields: Record<string, unknown>; /** Where its secrets may go; empty: as the connector says. */ hosts: string[]; /** Whose account it is, from the last test that worked. */ label?: string; name: string; /** Whether its fields and secrets are complete and nobody has to sign in. Nobody was called to find out. */ ok: boolean; /** Why it is not working. */ reason?: string; /** Calls that the other side answered 401 or 403. */ refused_today: number; scopes?: string[] | null; secrets: ConnectionSecret[]; /** When its state became what it is. */ since?: string; state: "incomplete" | "sign_in" | "failing" | "untested" | "working"; /** The workflows that depend on it. */ used_by: string[] }
+export type ConnectionSecret = { at?: string; by?: string; /** Where it comes from, when it is not entered here. */ from?: string; help?: string; multiline?: boolean; name: string; optional?: boolean; set: boolean; title: string }
+export type ConnectionValues = { /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
 export type ConnectorItem = { id: string; title: string }
 export type ConnectorTrigger = { id: string; sample: unknown; title: string }
 export type ConnectorView = { actions: ActionItem[]; /** The ways in which a connection may sign its calls; none: it needs no connection. */ auth: AuthItem[]; id: string; /** JSON Schemas: connection holds the plain fields of a connection, the others are named by actions. */ schemas: Record<string, Record<string, unknown>>; title: string; triggers: ConnectorTrigger[]; version: string }
+export type Create_connectionRequest = { /** One of the connector's ways to prove who it is; empty: its only one. */ auth?: string; connector: string; name: string; /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
+export type Create_draftRequest = { /** Of the new workflow; made from the name if left out. */ id?: string; /** For people. */ name?: string; /** The id of a template to begin with. */ template?: string; /** The YAML to begin with. */ text?: string }
+export type Day = { date: string; failed: number; ok: number }
 export type DeliveryItem = { at: string; id: string; method: string; outcome: "accepted" | "duplicate" | "kept" | "dropped" | "refused" | "failed"; path: string; /** Why it was refused, kept or dropped. */ reason: string; remote: string; /** The run that it started; empty: none. */ run: string; /** Bytes of its body. */ size: number; /** HTTP status of the answer. */ status: number; trigger: string; workflow: string }
 export type DeliveryView = { at: string; /** What expressions see as trigger. */ event?: Record<string, unknown>; id: string; method: string; outcome: "accepted" | "duplicate" | "kept" | "dropped" | "refused" | "failed"; path: string; /** Why it was refused, kept or dropped. */ reason: string; remote: string; /** The run that it started; empty: none. */ run: string; /** Bytes of its body. */ size: number; /** HTTP status of the answer. */ status: number; trigger: string; workflow: string }
+export type DiskChange = { /** What changed in the file since the draft was made. */ changes: Change[]; /** There is no file any more. */ gone: boolean; text: string; version: string }
+export type DraftItem = { by: string; changed_at: string; dirty: boolean; id: string; name: string; published: boolean; rev: string }
+export type DraftView = { /** Who changed it last. */ by: string; changed_at?: string; /** What the draft changes, in words. */ changes: Change[]; /** Whether the draft says something else than the file that it was made from. */ dirty: boolean; /** The file has another text than the draft was made from: resolve before publishing. */ disk_changed?: DiskChange; /** Whether it could be published: there are only warnings. */ good: boolean; /** Of the workflow that it is or becomes. */ id: string; /** The text as a form shows it; left out when neither it nor an earlier revision can be read. */ model?: Model; name: string; problems: PlacedProblem[]; /** Whether there is a file of the workflow. */ published: boolean; /** The edit that redo makes again. */ redo?: Label; /** Of this text, as ETag has it. Changes are made on it with If-Match. */ rev: string; /** The text cannot be read: the model is that of the last revision that could. */ stale: boolean; text: string; /** The edit that undo takes back. */ undo?: Label }
+export type DryItem = { /** Absent where it is larger than 64 KiB. */ item?: unknown; key: string; version?: string; why: "new" | "changed" }
+export type DryPoll = { /** It would be the first poll, which remembers what is there and starts nothing. */ baseline: boolean; /** Items that would be left out, because they have no key. */ broken: number; /** Items in the answer. */ fetched: number; /** The new ones, at most 50. */ items: DryItem[]; message: string; /** Items that are new, or have another version. */ new: number; pages: number; warning?: string; /** Runs. */ would_start: number }
+export type Edit_draftRequest = { ops: Op[] }
+export type Ended = { status?: string; summary?: string }
 export type ErrorDetail = { /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */ location?: string; /** Error message text */ message?: string; /** The value at the given location */ value?: unknown }
 export type Evaluate_expressionsRequest = { items: Evaluation[] }
 export type Evaluated = { error?: EvaluationError; /** The data that it reads, such as trigger.body.total. */ refs: string[]; /** Of the value; empty when there is an error. */ type: "nothing" | "boolean" | "number" | "text" | "list" | "object" | ""; /** The result; null when there is an error. */ value: unknown }
 export type EvaluatedList = { /** One for each item of the request, in its order. */ items: Evaluated[] }
 export type Evaluation = { /** An expression, as in filter. */ expr?: string; /** The roots that it sees, such as {"trigger": {"body": {}}}. */ sample?: unknown; /** A text with ${{ }}, as in with. Exactly one of expr and template is given. */ template?: string }
 export type EvaluationError = { column?: number; hint?: string; line?: number; message: string }
-export type Failure = { /** What went wrong, and where. */ detail: string; /** What is wrong with the request, one by one. */ errors?: ErrorDetail[] | null; /** What to do about it. */ hint?: string; /** What is wrong with the workflow file, one by one. */ problems?: Problem[] | null; status: number; /** 412: the text that the file has now. */ text?: string; /** The name of the status. */ title: string; /** Always about:blank: status says what kind of problem it is. */ type: string; /** 412 and 428: the version that the file has now. */ version?: string }
+export type Expression_rowsRequest = { /** A condition to show. Exactly one of expr and rows is given. */ expr?: string; /** Rows to write. */ rows?: Rows }
+export type Failure = { /** What happened, for programs and translation. */ code?: string; /** What went wrong, and where. */ detail: string; /** What did and did not happen. */ effect?: string; /** What is wrong with the request, one by one. */ errors?: ErrorDetail[] | null; /** What can be done about it, as buttons. */ fixes?: FixItem[] | null; /** What to do about it. */ hint?: string; /** What is wrong with the workflow file, one by one. */ problems?: Problem[] | null; /** What the other side answered. */ raw?: string; status: number; /** 409 and 412: the text that it has now. */ text?: string; /** What went wrong in the words of a user; the name of the status where there is no code. */ title: string; /** about:blank where status alone says what kind of problem it is, else urn:bellhop: and the code. */ type: string; /** 409, 412 and 428: the version that the file, or the revision that the draft has now. */ version?: string }
+export type Fix = { label: Label; ops: Op[] }
+export type FixItem = { /** What the button does, such as reload, undo or resolve:theirs. */ action: string; label: string }
 export type Histogram = { buckets: Bucket[]; /** There are more: only the newest were counted. */ partial: boolean; /** Width of a bucket. */ seconds: number; /** Begin of the first bucket. */ since: string; total: number }
+export type Label = { code: string; params?: Record<string, unknown>; text: string }
+export type Model = { /** What the list shows of each trigger and step, by path. */ cards: Record<string, Card>; description: string; /** What the text says: false turns the workflow off. */ enabled: boolean; /** The settings of the workflow: all its keys but triggers, steps and on_failure, in the order of the file. */ fields: OutlineField[]; /** For people; made from the id where the file gives none. */ name: string; on_failure: OutlineEntry[]; steps: OutlineEntry[]; tags: string[]; triggers: OutlineEntry[] }
+export type Op = { /** insert, paste: before which entry; the end if left out. move: the place in the list, counted without the entry. */ at?: number; /** rename: the new id of the step or trigger, or the new key of the field. Everything that refers to it follows. */ name?: string; op: "set" | "insert" | "delete" | "move" | "rename" | "note" | "paste"; /** What is changed, such as steps.notify.with.channel. insert and paste: the list, such as steps or steps.fan.paths[0].steps. */ path: string; /** note: the comment above the entry; empty removes it. paste: YAML of one or more steps. insert: YAML in the place of value. */ text?: string; /** move: the list that it goes to; its own if left out. */ to?: string; /** set, insert: the new value. Fields are written in this order. */ value?: unknown }
+export type OutlineEntry = { /** Its keys in the order of the file. */ fields: OutlineField[]; /** Its first line, from 1, its note not counted. */ from: number; /** Empty where the file gives none. */ id: string; /** The key that says what it does; empty: there is none yet. */ kind: string; /** The lists of steps inside it. */ lists: OutlineList[]; /** The comment above it, without the # marks. */ note: string; /** Its address for edits: steps.<id>, or its place where it has no id. */ path: string; /** The id by which runs and problems call it: the one that it gets where the file gives none. */ run_id: string; /** Its last line. */ to: number }
+export type OutlineField = { column: number; end_column: number; /** Where it ends. */ end_line: number; /** The value is an expression as it stands, without ${{ }}. */ expression?: boolean; key: string; /** Where the value begins, from 1. */ line: number; path: string; /** The condition as rows; left out where rows cannot say it. */ rows?: Rows; /** The value as the file has it: texts with their templates, objects in the order of the file. */ value: unknown }
 export type OutlineItem = { action?: string; connector?: string; /** How many steps it is inside of. */ depth?: number; /** What it does, such as the condition of a filter. */ detail?: string; id: string; /** filter, set, use, … */ kind: string; /** Its name, else the title of its action; empty: its kind says it. */ title?: string }
-export type PageConnection = { items: Connection[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type OutlineList = { /** What else the path or part says, such as name and when. */ fields: OutlineField[]; /** Of the path or part; else of the step. */ owner: string; /** Of the list of steps; it may be missing in the file, an insert makes it. */ path: string; /** steps: of for_each; path: one of paths; part: one of parallel. */ role: "steps" | "on_error" | "path" | "part"; steps: OutlineEntry[] }
+export type PageConnectionItem = { items: ConnectionItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageConnectorItem = { items: ConnectorItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageDeliveryItem = { items: DeliveryItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageDraftItem = { items: DraftItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageSeenKey = { items: SeenKey[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageTemplateItem = { items: TemplateItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageWorkflowItem = { items: WorkflowItem[]; /** Cursor of the next page; empty at the end. */ next: string }
-export type PollState = { error?: string; failures: number; last_poll?: string; next_poll?: string; seen: number; started: number }
+export type PlacedProblem = { column: number; end_column: number; end_line: number; file: string; fix?: Fix; hint?: string; line: number; message: string; /** The trigger, step or field that it is in; empty: the file as a whole. */ path: string; snippet?: string; step?: string; warning?: boolean }
+export type PollRecord = { /** A person asked for it. */ asked?: boolean; at: string; /** What it found was remembered, and nothing started. */ baseline?: boolean; /** Items that were left out, because they have no key. */ broken?: number; error?: string; /** Items in the answer. */ fetched: number; ms: number; /** Items that were new, or had another version. */ new: number; /** Calls that were answered; absent: none was. */ pages?: number; /** Runs. */ started: number; /** The other side answered 304: nothing has changed. */ unchanged?: boolean; warning?: string }
+export type PollRequest = { /** Only say what would start. */ dry?: boolean }
+export type PollState = { error?: string; failures: number; last_poll?: string; next_poll?: string; /** The last ones, newest first, at most 20. */ polls: PollRecord[]; seen: number; started: number; warning?: string }
+export type Polled = { /** With dry only. */ dry?: DryPoll; /** Absent with dry. */ poll?: PollRecord }
 export type Problem = { column: number; file: string; hint?: string; line: number; message: string; snippet?: string; step?: string; warning?: boolean }
+export type Publish_draftRequest = { /** Turns the workflow on or off with it; left out: as the text says. */ enabled?: boolean; /** Why, for the history. */ message?: string }
+export type Published = { draft: DraftView; /** The one before; empty: there was none. PUT it back with undo. */ previous: string; /** The one that is live now. */ version: string }
+export type ReplayRequest = { /** The newest, so many; 0: 50, or 500 with since or until. */ last?: number; /** Make calls that only read for real, where no answer was recorded. */ reads?: boolean; /** These runs; the other fields are for when there are none. */ runs?: string[] | null; /** Accepted at or after. */ since?: string; /** A workflow file; absent: the version that runs. */ text?: string; /** Accepted before. */ until?: string }
+export type Replayed = { at: string; /** What is different about that step. */ change?: "input" | "output" | "status" | "new" | "gone" | "answer"; /** Why it could not be replayed. */ error?: string; /** Steps whose answer is the example of their action, because their input was never sent. */ guessed?: string[] | null; /** The run; with then.status kept, the delivery. */ id: string; /** With the draft. */ now: Ended; outcome: "error" | "now_fails" | "now_filtered" | "now_passes" | "different" | "same"; /** The first step with a difference. */ step?: string; steps?: StepChange[] | null; then: Ended }
 export type RerunRequest = { /** Takes the place of trigger.body. */ data?: unknown; /** start, failed, or the id of a step */ from?: string; /** The version that ran, or the current one. */ version?: "then" | "now" }
-export type RunDetail = { /** Whether that version is the one that runs now. */ current: boolean; finished_at: string | null; id: string; parent?: string; /** The steps of the version that ran, in the order of its file. */ plan: OutlineItem[]; reason?: string; started_at: string; status: string; steps: StepView[] | null; summary?: string; /** Every attempt at a step that was tried more than once, in their order. */ tries: TryItem[]; trigger: unknown; triggers: TriggerItem[]; version: string; workflow: string; workflow_name: string }
+export type Resolve_draftRequest = { /** mine: the draft stays, and publishing replaces the file. theirs: the draft takes the text of the file; undo brings it back. */ use: "mine" | "theirs" }
+export type RewindRequest = { /** Poll, and remember everything without starting a run. */ all_seen?: boolean; dry?: boolean; /** Forget these keys. */ forget?: string[] | null; /** Forget what was first seen, or changed, at or after this time. */ to?: string }
+export type Rewound = { /** Nothing was changed. */ dry: boolean; /** Keys that are forgotten, or remembered. */ keys: number; /** The most runs that the next poll starts for them: those that the other side still lists. */ may_start: number; message: string; /** Keys to forget that are not remembered. */ unknown?: string[] | null }
+export type Row = { /** What is tested, such as trigger.body.amount. */ field?: string; /** A group; then nothing else is set. */ group?: Rows; /** Texts are compared in small letters. */ ignore_case?: boolean; /** A missing field counts as empty; else ordering it fails the step. */ missing_is_empty?: boolean; /** Data in the place of value, such as steps.order.limit. */ path?: string; /** text: is is_not contains not_contains starts_with ends_with one_of not_one_of matches has_value is_empty; number: is is_not greater greater_or_equal less less_or_equal between one_of not_one_of; date: before after within_last; boolean: is; list: contains is_empty has_more_than. */ test?: string; /** The upper end of between. */ to?: unknown; /** Data in the place of to. */ to_path?: string; type?: "text" | "number" | "date" | "boolean" | "list"; /** A text, a number, true or false; a list of them for one_of; a date or a duration as text. */ value?: unknown }
+export type Rows = { items: Row[]; /** Whether all items must hold, or any. */ match: "all" | "any" }
+export type RowsView = { /** Whether a form can edit the rows: groups stand at most one level deep. */ editable: boolean; expr: string; problems: EvaluationError[]; /** The data that it reads. */ refs: string[]; /** null: rows cannot say it, so it is edited as a formula. */ rows: Rows; /** The condition in words, where there are rows. */ text: string }
+export type RunDetail = { caller?: string; caller_step?: string; /** Whether that version is the one that runs now. */ current: boolean; finished_at: string | null; id: string; parent?: string; /** The steps of the version that ran, in the order of its file. */ plan: OutlineItem[]; reason?: string; started_at: string; status: string; steps: StepView[] | null; summary?: string; /** Every attempt at a step that was tried more than once, in their order. */ tries: TryItem[]; trigger: unknown; triggers: TriggerItem[]; version: string; workflow: string; workflow_name: string }
 export type RunItem = { finished_at: string | null; id: string; /** The run that this one repeats. */ parent?: string; /** Why it ended that way, as one word. */ reason?: string; /** When it was accepted. */ started_at: string; status: "queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled"; /** One sentence for people. */ summary: string; /** The id of the trigger. */ trigger: string; version: string; workflow: string }
 export type RunPage = { items: RunItem[]; /** Cursor of the next page; empty at the end. */ next: string; /** With q: the search stopped at its bound in time; next goes on. */ partial?: boolean; /** With q: how many runs were read for this page. */ scanned?: number }
-export type ScheduleState = { last?: string; next: string[] | null }
+export type ScheduleState = { last?: string; /** What happens with the times at which the server was off. */ missed: "none" | "last" | "all"; next: string[] | null; /** What a change of clocks does to the next times; absent: none comes before them. */ next_note?: string; /** What happens when the run before has not ended. */ overlap: "queue" | "skip" | "allow"; summary: string }
+export type SeenKey = { /** When its version changed last; equal to first_seen when it never did. */ changed: string; first_seen: string; /** At most 512 bytes of it. */ key: string; /** The run that it started last; empty: none, such as at the first poll. */ run?: string; version?: string }
 export type Set_enabledRequest = { enabled: boolean }
+export type SignedIn = { connection: string; done: boolean; ok: boolean; /** Why it failed. */ reason?: string }
+export type SigningInBody = { /** What the person enters there (device flow). */ code?: string; expires_at: string; state: string; /** Where the person goes. */ url: string }
 export type Start_runRequest = { /** What expressions see as trigger.body. */ body?: unknown }
+export type Start_sign_inRequest = { auth?: string; /** Of a new connection; empty: the connection exists. */ connector?: string; name: string; /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
 export type Started = { /** The run. */ id: string }
 export type State = { kind: string; poll?: PollState; schedule?: ScheduleState; webhook?: WebhookState }
+export type StepChange = { change: "input" | "output" | "status" | "new" | "gone" | "answer"; now?: unknown; step: string; then?: unknown }
 export type StepError = { attempts?: number; message: string; status?: number; step?: string }
-export type StepView = { attempts: number; because?: Comparison[] | null; carried?: boolean; error?: StepError; id: string; input?: unknown; kind: string; ms: number; name?: string; output?: unknown; retry_at?: string; started_at: string; status: string; summary?: string }
+export type StepView = { attempts: number; because?: Comparison[] | null; carried?: boolean; error?: StepError; id: string; input?: unknown; kind: string; ms: number; name?: string; output?: unknown; retry_at?: string; run?: string; started_at: string; status: string; summary?: string }
+export type TemplateBlock = { kind: string; title: string; /** connector.action of a step with use. */ use: string }
+export type TemplateItem = { /** Its triggers and steps, in order. */ chain: TemplateBlock[]; description: string; id: string; name: string; text: string }
+export type Tested = { label?: string; ok: boolean; /** Why it does not work. */ reason?: string }
 export type TextSaved = { id: string; /** Warnings; the workflow runs in spite of them. */ problems: Problem[]; version: string }
+export type Total = { count: number; outcome: string; step?: string; text: string }
+export type Trial = { events: number; /** Event by event, newest first. */ items: Replayed[]; ms: number; /** Events by outcome, the one that matters most first. */ totals: Total[]; /** Of the text that was tried. */ version: string; workflow: string }
 export type TriggerItem = { id: string; kind: string; summary: string }
 export type TryItem = { attempt: number; error?: string; ms: number; started_at: string; status: string; step: string }
-export type WebhookState = { last?: string; methods: string[] | null; outcome?: string; reason?: string; url: string }
+export type WebhookDelivery = { at: string; id: string; outcome: string; reason?: string; run?: string; /** HTTP status of the answer. */ status: number }
+export type WebhookState = { /** The newest, at most 20. */ deliveries: WebhookDelivery[]; last?: string; methods: string[] | null; outcome?: string; reason?: string; url: string }
 export type WorkflowItem = { /** Its steps by name, in the order of the file. */ chain: OutlineItem[]; description: string; /** Whether its triggers start runs: it is enabled in its file and nothing stands in the way (reason). */ enabled: boolean; /** The version of the file; another one than version while the file has errors. */ file_version: string; /** failing: the newest run failed; attention: reason or problems say why. */ health: "healthy" | "failing" | "attention" | "off"; id: string; last_run?: RunItem; name: string; /** What is wrong with the file. */ problems: Problem[]; /** What keeps an enabled workflow from running, or why an older version runs. */ reason?: string; /** Its runs in each of the last twelve hours, the oldest first. */ spark: Bucket[]; steps: number; tags: string[]; triggers: TriggerItem[]; /** The version that runs; empty: none does. */ version: string }
+export type Write_draft_textRequest = { text: string }
 
 /** Every call: its parameters, the body that it takes and what it answers. */
 export interface Calls {
@@ -48,7 +100,37 @@ export interface Calls {
     path: {  }
     query: { cursor?: string; limit?: number }
     body: undefined
-    result: PageConnection
+    result: PageConnectionItem
+  }
+  "POST /connections": {
+    path: {  }
+    query: {  }
+    body: Create_connectionRequest
+    result: ConnectionItem
+  }
+  "DELETE /connections/{name}": {
+    path: { name: string }
+    query: {  }
+    body: undefined
+    result: void
+  }
+  "GET /connections/{name}": {
+    path: { name: string }
+    query: {  }
+    body: undefined
+    result: ConnectionItem
+  }
+  "PATCH /connections/{name}": {
+    path: { name: string }
+    query: {  }
+    body: ConnectionValues
+    result: ConnectionItem
+  }
+  "POST /connections/{name}/test": {
+    path: { name: string }
+    query: {  }
+    body: undefined
+    result: Tested
   }
   "GET /connectors": {
     path: {  }
@@ -80,6 +162,66 @@ export interface Calls {
     body: undefined
     result: Started
   }
+  "GET /drafts": {
+    path: {  }
+    query: { cursor?: string; limit?: number }
+    body: undefined
+    result: PageDraftItem
+  }
+  "POST /drafts": {
+    path: {  }
+    query: {  }
+    body: Create_draftRequest
+    result: DraftView
+  }
+  "DELETE /drafts/{id}": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: void
+  }
+  "GET /drafts/{id}": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: DraftView
+  }
+  "PATCH /drafts/{id}": {
+    path: { id: string }
+    query: {  }
+    body: Edit_draftRequest
+    result: DraftView
+  }
+  "POST /drafts/{id}/publish": {
+    path: { id: string }
+    query: {  }
+    body: Publish_draftRequest
+    result: Published
+  }
+  "POST /drafts/{id}/redo": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: DraftView
+  }
+  "POST /drafts/{id}/resolve": {
+    path: { id: string }
+    query: {  }
+    body: Resolve_draftRequest
+    result: DraftView
+  }
+  "PUT /drafts/{id}/text": {
+    path: { id: string }
+    query: {  }
+    body: Write_draft_textRequest
+    result: DraftView
+  }
+  "POST /drafts/{id}/undo": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: DraftView
+  }
   "GET /events": {
     path: {  }
     query: { topics?: string }
@@ -91,6 +233,24 @@ export interface Calls {
     query: {  }
     body: Evaluate_expressionsRequest
     result: EvaluatedList
+  }
+  "POST /expressions/rows": {
+    path: {  }
+    query: {  }
+    body: Expression_rowsRequest
+    result: RowsView
+  }
+  "POST /oauth": {
+    path: {  }
+    query: {  }
+    body: Start_sign_inRequest
+    result: SigningInBody
+  }
+  "GET /oauth/{state}": {
+    path: { state: string }
+    query: {  }
+    body: undefined
+    result: SignedIn
   }
   "GET /runs": {
     path: {  }
@@ -122,6 +282,18 @@ export interface Calls {
     body: RerunRequest
     result: Started
   }
+  "POST /secrets/rotate": {
+    path: {  }
+    query: {  }
+    body: undefined
+    result: void
+  }
+  "GET /templates": {
+    path: {  }
+    query: { cursor?: string; limit?: number }
+    body: undefined
+    result: PageTemplateItem
+  }
   "GET /workflows": {
     path: {  }
     query: { cursor?: string; limit?: number; q?: string; tag?: string; enabled?: "true" | "false" }
@@ -139,6 +311,12 @@ export interface Calls {
     query: {  }
     body: Set_enabledRequest
     result: WorkflowItem
+  }
+  "POST /workflows/{id}/replay": {
+    path: { id: string }
+    query: {  }
+    body: ReplayRequest
+    result: Trial
   }
   "POST /workflows/{id}/runs": {
     path: { id: string }
@@ -163,6 +341,24 @@ export interface Calls {
     query: {  }
     body: undefined
     result: State
+  }
+  "GET /workflows/{id}/triggers/{trigger}/keys": {
+    path: { id: string; trigger: string }
+    query: { cursor?: string; limit?: number; q?: string }
+    body: undefined
+    result: PageSeenKey
+  }
+  "POST /workflows/{id}/triggers/{trigger}/poll": {
+    path: { id: string; trigger: string }
+    query: {  }
+    body: PollRequest
+    result: Polled
+  }
+  "POST /workflows/{id}/triggers/{trigger}/rewind": {
+    path: { id: string; trigger: string }
+    query: {  }
+    body: RewindRequest
+    result: Rewound
   }
   "GET /workflows/{id}/versions/{version}": {
     path: { id: string; version: string }
