@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sort"
 	"sync"
@@ -103,6 +104,8 @@ type Call struct {
 	Connection Connection     // zero when the step names none
 	HTTP       *http.Client   // the only way out: it holds the address policy, deadlines and size limits
 	KV         KV             // the durable key/value room of `store`
+	// Dial is the way out for what is no HTTP, under the same address policy; nil where nothing may leave the machine.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	Now        time.Time      // the time of the step, simulated in tests
 	Hops       int            // how many workflows have handed this event on, for the Bellhop-Hop header
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/feed"
 	"github.com/bellhop-dev/bellhop/connectors/http"
 	"github.com/bellhop-dev/bellhop/connectors/manifest"
 	"github.com/bellhop-dev/bellhop/connectors/store"
@@ -22,6 +23,7 @@ var files embed.FS
 // inGo are the connectors for which a manifest is not enough.
 func inGo() []*connectors.Connector {
 	return []*connectors.Connector{
+		feed.New(),
 		http.New(),
 		store.New(),
 		webhook(),

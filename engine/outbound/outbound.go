@@ -42,7 +42,7 @@ func New(o Options) *http.Client {
 		o.MaxBody = defaultBody
 	}
 	policy := policy{allow: append([]netip.Prefix(nil), o.Allow...)}
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, ControlContext: policy.control}
+	dialer := policy.dialer()
 	return &http.Client{
 		Transport: &transport{
 			userAgent:  o.UserAgent,
@@ -66,6 +66,19 @@ func New(o Options) *http.Client {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// Dialer returns the way out for what is no HTTP, such as mail. It dials TCP only, under the same policy; refusals
+// unwrap to [*RefusedError].
+func Dialer(o Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := policy{allow: append([]netip.Prefix(nil), o.Allow...)}.dialer()
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dial(ctx, dialer, network, address)
+	}
+}
+
+func (p policy) dialer() *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, ControlContext: p.control}
 }
 
 // dial names the host of the URL in a refusal: control sees only the address.
