@@ -2,7 +2,9 @@ package connectors
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -94,4 +96,26 @@ type Grant struct {
 	Refresh string         // refresh token; empty: the one before stays valid, or there is none
 	Expires time.Time      // zero: unknown
 	Kept    map[string]any // what expressions read as connection.<name>: Connection.Kept
+}
+
+// ReadToken is the OAuth2.Read of a system that answers as RFC 6749, section 5.1, has it.
+func ReadToken(a Answer) (Grant, error) {
+	fields, _ := a.Body.(map[string]any)
+	g := Grant{}
+	g.Token, _ = fields["access_token"].(string)
+	g.Refresh, _ = fields["refresh_token"].(string)
+	if g.Token == "" {
+		return g, errors.New("it has no access_token")
+	}
+	switch n := fields["expires_in"].(type) {
+	case int:
+		g.Expires = time.Now().Add(time.Duration(n) * time.Second)
+	case float64:
+		g.Expires = time.Now().Add(time.Duration(n) * time.Second)
+	case string:
+		if s, err := strconv.Atoi(n); err == nil {
+			g.Expires = time.Now().Add(time.Duration(s) * time.Second)
+		}
+	}
+	return g, nil
 }

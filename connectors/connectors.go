@@ -106,8 +106,8 @@ type Call struct {
 	KV         KV             // the durable key/value room of `store`
 	// Dial is the way out for what is no HTTP, under the same address policy; nil where nothing may leave the machine.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	Now        time.Time      // the time of the step, simulated in tests
-	Hops       int            // how many workflows have handed this event on, for the Bellhop-Hop header
+	Now  time.Time // the time of the step, simulated in tests
+	Hops int       // how many workflows have handed this event on, for the Bellhop-Hop header
 
 	// Token returns the access token of the connection; nil: its auth has none. refused is a token that the system
 	// has just answered with 401, else empty: then another one is fetched, once for all who wait. It must be called

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sort"
 	"strings"
@@ -27,6 +28,7 @@ type Options struct {
 	Tokens      func(connection string) func(ctx context.Context, refused string) (string, error) // see connectors.Call; nil: no connection has one
 	Observe     func(connection string, err error)                                                // is told how each call with a connection ended; nil: nobody
 	HTTP        *http.Client                                                                      // the outbound client that actions get
+	Dial        func(ctx context.Context, network, address string) (net.Conn, error)              // the way out for what is no HTTP
 	Limits      connectors.Limits                                                                 // paces the calls of each connection; nil: nothing does
 	PublicURL   string                                                                            // for run.url; no slash at the end
 	Zone        *time.Location                                                                    // of dates without a zone; nil: UTC

@@ -286,7 +286,7 @@ func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out a
 			out, err = nil, connectors.Permanent(fmt.Errorf("%s.%s failed inside Bellhop; the log has the details", c.use.Connector, c.use.Action))
 		}
 	}()
-	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops, Limits: e.Limits}
+	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops, Dial: e.Dial, Limits: e.Limits}
 	if c.use.Connection == "" {
 		return c.action.Do(ctx, call)
 	}

@@ -49,10 +49,12 @@ kept: the run is in no history, and "store" begins empty. The exit code is 1 whe
 				return err
 			}
 			registry, redactor := registry(), &secret.Redactor{}
-			connections := secret.New(settings.Connections, registry, secret.Options{Dir: f.Dir(), Redactor: redactor})
+			way := outbound.Options{Allow: settings.Outbound.Allow, UserAgent: "Bellhop/" + version}
+			client, dial := outbound.New(way), outbound.Dialer(way)
+			connections := secret.New(settings.Connections, registry, secret.Options{Dir: f.Dir(), Redactor: redactor, HTTP: client, Dial: dial})
 			out, pretended, err := rehearsal.Once{
 				Workflow: w, Event: root, Connectors: registry, Connections: connections.Connection, Pretend: pretend, PublicURL: settings.PublicURL, Zone: settings.Zone(),
-				HTTP: outbound.New(outbound.Options{Allow: settings.Outbound.Allow, UserAgent: "Bellhop/" + version}),
+				Tokens: connections.Tokens, HTTP: client, Dial: dial,
 			}.Run(c.Context())
 			if err != nil {
 				return errors.New(redactor.Text(err.Error()))

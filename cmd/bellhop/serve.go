@@ -140,10 +140,11 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	if err != nil {
 		return err
 	}
-	client := outbound.New(outbound.Options{Allow: s.Outbound.Allow, UserAgent: "Bellhop/" + version})
+	way := outbound.Options{Allow: s.Outbound.Allow, UserAgent: "Bellhop/" + version}
+	client, dial := outbound.New(way), outbound.Dialer(way)
 	var stream atomic.Pointer[server.Server]
 	connections := secret.New(nil, registry(), secret.Options{
-		Dir: f.Dir(), Redactor: redactor, Vault: vault, HTTP: client, Notes: notes{store}, PublicURL: publicURL, Log: log,
+		Dir: f.Dir(), Redactor: redactor, Vault: vault, HTTP: client, Dial: dial, Notes: notes{store}, PublicURL: publicURL, Log: log,
 		Changed: func(name string) {
 			if srv := stream.Load(); srv != nil {
 				srv.ConnectionChanged(name)
@@ -152,7 +153,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	})
 	e, err := engine.New(engine.Options{
 		Store: store, Connectors: registry(), Connections: connections.Connection, PublicURL: publicURL, Redact: redactor.Bytes, Zone: s.Zone(), Log: log,
-		HTTP: client, Tokens: connections.Tokens, Observe: connections.Observe,
+		HTTP: client, Dial: dial, Tokens: connections.Tokens, Observe: connections.Observe,
 	})
 	if err != nil {
 		return err

@@ -11,9 +11,11 @@ import (
 	"sync"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/email"
 	"github.com/bellhop-dev/bellhop/connectors/feed"
 	"github.com/bellhop-dev/bellhop/connectors/http"
 	"github.com/bellhop-dev/bellhop/connectors/manifest"
+	"github.com/bellhop-dev/bellhop/connectors/mqtt"
 	"github.com/bellhop-dev/bellhop/connectors/store"
 )
 
@@ -23,8 +25,10 @@ var files embed.FS
 // inGo are the connectors for which a manifest is not enough.
 func inGo() []*connectors.Connector {
 	return []*connectors.Connector{
+		email.New(),
 		feed.New(),
 		http.New(),
+		mqtt.New(),
 		store.New(),
 		webhook(),
 	}

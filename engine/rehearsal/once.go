@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -19,7 +20,9 @@ type Once struct {
 	Event       map[string]any // the value of `trigger`
 	Connectors  *connectors.Registry
 	Connections func(name string) (connectors.Connection, error)
+	Tokens      func(connection string) func(ctx context.Context, refused string) (string, error) // nil: no connection has one
 	HTTP        *http.Client
+	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	PublicURL   string
 	Zone        *time.Location // of dates without a zone; nil: UTC
 	Pretend     bool           // only calls that read go out; the others get the sample of their action for an answer
@@ -47,7 +50,7 @@ func (o Once) Run(ctx context.Context) (*engine.Simulated, []Pretended, error) {
 				return value.Clone(c.Action.Sample), nil
 			}
 			kv.now = c.Now
-			call := &connectors.Call{Key: c.Key, Workflow: o.Workflow.ID, Input: c.Input, HTTP: o.HTTP, KV: kv, Now: c.Now}
+			call := &connectors.Call{Key: c.Key, Workflow: o.Workflow.ID, Input: c.Input, HTTP: o.HTTP, Dial: o.Dial, KV: kv, Now: c.Now}
 			if name := c.Use.Connection; name != "" {
 				if o.Connections == nil {
 					return nil, connectors.Permanent(errors.New("there are no connections here"))
@@ -55,6 +58,9 @@ func (o Once) Run(ctx context.Context) (*engine.Simulated, []Pretended, error) {
 				var err error
 				if call.Connection, err = o.Connections(name); err != nil {
 					return nil, connectors.Permanent(err)
+				}
+				if o.Tokens != nil {
+					call.Token = o.Tokens(name)
 				}
 			}
 			return c.Action.Do(ctx, call)

@@ -217,7 +217,7 @@ func (c *Connections) try(ctx context.Context, of *connectors.Connector, conn co
 		input = map[string]any{}
 	}
 	output, err := action.Do(ctx, &connectors.Call{
-		Key: base32Key(), Input: input, Connection: conn, HTTP: c.options.HTTP, Now: time.Now(),
+		Key: base32Key(), Input: input, Connection: conn, HTTP: c.options.HTTP, Dial: c.options.Dial, Now: time.Now(),
 		Token: c.Tokens(conn.Name), Limits: c.options.Limits,
 	})
 	if err != nil || of.Test.Judge == nil {

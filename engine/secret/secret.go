@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,6 +47,7 @@ type Options struct {
 	// fetched and no connection tried.
 	Vault     *Vault
 	HTTP      *http.Client
+	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	Limits    connectors.Limits
 	Notes     Notes
 	PublicURL string // without a slash at its end: providers send people back to it
