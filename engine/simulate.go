@@ -46,6 +46,7 @@ type SimulatedCall struct {
 // SimulatedQuestion is what a step asks of the world outside.
 type SimulatedQuestion struct {
 	Step  *workflow.Step
+	Key   string // the step's id, with its loop rounds
 	Kind  string // approve, callback, call
 	Input any    // approve: the message; call: the body
 	Now   time.Time
@@ -184,7 +185,7 @@ func (h *simulation) ask(ctx context.Context, q *question) (*Signal, error) {
 	var a *SimulatedAnswer
 	if h.Answer != nil {
 		var err error
-		if a, err = h.Answer(ctx, SimulatedQuestion{Step: q.step, Kind: kind, Input: q.input, Now: h.now()}); err != nil {
+		if a, err = h.Answer(ctx, SimulatedQuestion{Step: q.step, Key: q.key, Kind: kind, Input: q.input, Now: h.now()}); err != nil {
 			return nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/rehearsal"
 )
 
 func (a *app) runsCommand() *cobra.Command {
@@ -141,13 +142,16 @@ func (a *app) runsList(open func() (*client, error)) *cobra.Command {
 }
 
 func (a *app) runsShow(open func() (*client, error)) *cobra.Command {
-	var asJSON bool
+	var asJSON, asTest bool
 	c := &cobra.Command{
 		Use: "show <run>", Short: "Show one run: every step with what went in, what came out, and why", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			server, err := open()
 			if err != nil {
 				return err
+			}
+			if asTest {
+				return a.showAsTest(c, server, args[0], asJSON)
 			}
 			var text json.RawMessage
 			if err := server.call(c.Context(), http.MethodGet, "/runs/"+url.PathEscape(args[0]), nil, nil, &text); err != nil {
@@ -165,7 +169,24 @@ func (a *app) runsShow(open func() (*client, error)) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asTest, "as-test", false, "print the run as a test file, without secrets: its event, its answers as mocks, what came of it")
 	return c
+}
+
+// showAsTest prints a test file; what keeps it from passing, mostly nothing, is said beside it.
+func (a *app) showAsTest(c *cobra.Command, server *client, id string, asJSON bool) error {
+	var out rehearsal.TestText
+	if err := server.call(c.Context(), http.MethodGet, "/runs/"+url.PathEscape(id)+"/as-test", nil, nil, &out); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(a.stdout, &out)
+	}
+	fmt.Fprint(a.stdout, cleanText(out.Text))
+	for _, f := range out.Failures {
+		fmt.Fprintln(a.stderr, cleanLine("it does not pass as it is: "+f))
+	}
+	return nil
 }
 
 func (a *app) runsRerun(open func() (*client, error)) *cobra.Command {

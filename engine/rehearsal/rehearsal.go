@@ -54,39 +54,45 @@ func (s Suite) Run(ctx context.Context) []Result {
 }
 
 func (s Suite) test(ctx context.Context, t *workflow.Test) Result {
+	out, stage, err := s.play(ctx, t)
+	if err != nil {
+		return Result{Failures: append(stage.failures, err.Error())}
+	}
+	return Result{Run: out.View, Failures: append(stage.failures, compare(t, out, stage.calls)...)}
+}
+
+// play plays a test without looking at what it expects.
+func (s Suite) play(ctx context.Context, t *workflow.Test) (*engine.Simulated, *stage, error) {
 	ctx, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
+	stage := &stage{suite: s, test: t, used: map[*workflow.Mock]int{}, kv: newMemory()}
 	root := t.Trigger
 	if t.Event != "" {
 		data, err := s.Open(t.Event)
 		if err != nil {
-			return Result{Failures: []string{fmt.Sprintf("the event %s cannot be read: %v", t.Event, err)}}
+			return nil, stage, fmt.Errorf("the event %s cannot be read: %w", t.Event, err)
 		}
 		decoded, err := value.DecodeJSON(data)
 		if err != nil {
-			return Result{Failures: []string{fmt.Sprintf("the event %s is not JSON: %v", t.Event, err)}}
+			return nil, stage, fmt.Errorf("the event %s is not JSON: %w", t.Event, err)
 		}
 		var ok bool
 		if root, ok = decoded.(map[string]any); !ok {
-			return Result{Failures: []string{fmt.Sprintf("the event %s must be an object: the value of `trigger`", t.Event)}}
+			return nil, stage, fmt.Errorf("the event %s must be an object: the value of `trigger`", t.Event)
 		}
 	}
 	ev, err := NewEvent(s.Workflow, root)
 	if err != nil {
-		return Result{Failures: []string{err.Error()}}
+		return nil, stage, err
 	}
-	stage := &stage{suite: s, test: t, used: map[*workflow.Mock]int{}, kv: newMemory()}
 	now := t.Now
 	if now.IsZero() {
 		now = time.Now()
 	}
 	out, err := engine.Simulation{
-		Workflow: s.Workflow, Event: ev, Connectors: s.Connectors, Now: now, Invoke: stage.invoke, Zone: s.Zone, PublicURL: "https://bellhop.example",
+		Workflow: s.Workflow, Event: ev, Connectors: s.Connectors, Now: now, Invoke: stage.invoke, Answer: stage.answer, Zone: s.Zone, PublicURL: "https://bellhop.example",
 	}.Run(ctx)
-	if err != nil {
-		return Result{Failures: append(stage.failures, err.Error())}
-	}
-	return Result{Run: out.View, Failures: append(stage.failures, compare(t, out, stage.calls)...)}
+	return out, stage, err
 }
 
 // NewEvent makes an event of the value of `trigger`. An absent id is that of the only trigger.
@@ -180,11 +186,33 @@ func (s *stage) invoke(ctx context.Context, c engine.SimulatedCall) (any, error)
 	return c.Action.Do(ctx, s.call(c, &http.Client{Transport: transport}))
 }
 
+// answer stands for a person, a caller or another workflow: the mock of the step, else nobody.
+func (s *stage) answer(_ context.Context, q engine.SimulatedQuestion) (*engine.SimulatedAnswer, error) {
+	m := s.mock("", engine.SimulatedCall{Step: q.Step, Input: asInput(q.Input)})
+	switch {
+	case m == nil && q.Kind == "call":
+		s.failf("step %s calls a workflow, and no mock answers: add one, such as {step: %s, returns: …}. It was called with %s", q.Step.ID, q.Step.ID, short(q.Input))
+		return &engine.SimulatedAnswer{Failure: "no mock answers"}, nil
+	case m == nil:
+		return nil, nil
+	case m.Returns != nil:
+		return &engine.SimulatedAnswer{Output: value.Clone(m.Returns.Value)}, nil
+	case m.Fails != nil && q.Kind == "call":
+		return &engine.SimulatedAnswer{Failure: failure(m.Fails).Error()}, nil
+	}
+	return nil, nil // fails: nobody answers in time
+}
+
+func asInput(v any) map[string]any {
+	input, _ := v.(map[string]any)
+	return input
+}
+
 // mock returns the first matching mock that has not answered yet; once all have, the last goes on answering.
 func (s *stage) mock(use string, c engine.SimulatedCall) *workflow.Mock {
 	var last *workflow.Mock
 	for _, m := range s.test.Mocks {
-		if m.Use != "" && m.Use != use || m.Step != "" && m.Step != c.Step.ID {
+		if m.Use != "" && m.Use != use || use == "" && m.Step == "" || m.Step != "" && m.Step != c.Step.ID {
 			continue
 		}
 		if m.With != nil && len(differences("with", m.With, c.Input)) > 0 {

@@ -55,7 +55,7 @@ type Replayed struct {
 	ID      string       `json:"id" doc:"The run; with then.status kept, the delivery."`
 	At      time.Time    `json:"at"`
 	Outcome string       `json:"outcome" enum:"error,now_fails,now_filtered,now_passes,different,same"`
-	Step    string       `json:"step,omitempty" doc:"The first step with a difference."`
+	Step    string       `json:"step,omitempty" doc:"The first step that gets another input; else the first with any difference."`
 	Change  string       `json:"change,omitempty" enum:"input,output,status,new,gone,answer" doc:"What is different about that step."`
 	Then    Ended        `json:"then"`
 	Now     Ended        `json:"now" doc:"With the draft."`
@@ -134,7 +134,7 @@ func (r Replay) event(ctx context.Context, past Past, out *Replayed) error {
 		return err
 	}
 	stage := &replayStage{replay: r, answers: answers, kv: newMemory()}
-	now, err := r.play(ctx, r.Draft, past.ID, accepted, stage.invoke)
+	now, err := r.play(ctx, r.Draft, past.ID, accepted, stage.invoke, stage.answer)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,10 @@ func (r Replay) event(ctx context.Context, past Past, out *Replayed) error {
 	before := engine.DeliveryKept
 	if then != nil {
 		before = then.View.Status
-		out.Steps = changes(then, now)
+		out.Steps = append(changes(then, now), stage.inLoops(func(step string) bool {
+			has := func(s engine.StepView) bool { return s.ID == step }
+			return slices.ContainsFunc(then.View.Steps, has) || slices.ContainsFunc(now.View.Steps, has)
+		})...)
 	}
 	switch status := now.View.Status; {
 	case status == "failed" && before != status:
@@ -157,7 +160,9 @@ func (r Replay) event(ctx context.Context, past Past, out *Replayed) error {
 	default:
 		out.Outcome = Same
 	}
-	if len(out.Steps) > 0 {
+	if i := slices.IndexFunc(out.Steps, func(c StepChange) bool { return c.Change == "input" }); i >= 0 {
+		out.Step, out.Change = out.Steps[i].Step, out.Steps[i].Change // what would be sent matters more than how it came about
+	} else if len(out.Steps) > 0 {
 		out.Step, out.Change = out.Steps[0].Step, out.Steps[0].Change
 	}
 	return nil
@@ -177,16 +182,17 @@ func (r Replay) then(ctx context.Context, id engine.RunID, journal []engine.Reco
 	if err != nil {
 		return nil, err
 	}
-	return r.play(ctx, old, id, journal[0], a.note)
+	return r.play(ctx, old, id, journal[0], a.note, a.noteAsked)
 }
 
 // play plays w with the event of an Accepted record, as the run of that id.
 func (r Replay) play(ctx context.Context, w *workflow.Workflow, id engine.RunID, accepted engine.Record,
 	invoke func(context.Context, engine.SimulatedCall) (any, error),
+	answer func(context.Context, engine.SimulatedQuestion) (*engine.SimulatedAnswer, error),
 ) (*engine.Simulated, error) {
 	return engine.Simulation{
 		Workflow: w, Connectors: r.Connectors, Now: accepted.At, PublicURL: r.PublicURL, Zone: r.Zone,
-		Invoke: invoke, ID: id, Journal: []engine.Record{accepted},
+		Invoke: invoke, Answer: answer, ID: id, Journal: []engine.Record{accepted},
 	}.Run(ctx)
 }
 

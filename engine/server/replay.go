@@ -46,6 +46,38 @@ func (s *Server) replayRoutes() {
 			"and the step is listed as guessed. With `reads`, calls that only read are made for real instead.",
 		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict},
 	}, s.replay)
+	handle(s, huma.Operation{
+		OperationID: "read-run-as-test", Method: http.MethodGet, Path: "/api/v1/runs/{id}/as-test", Tags: []string{"runs"},
+		Summary:     "A finished run as a test file: its event, the recorded answers as mocks, and what came of it as expectations",
+		Description: "Secrets are taken out: known values, and texts whose name says that they are one, such as authorization, cookie, signature or token.",
+		Errors:      []int{http.StatusBadRequest, http.StatusNotFound},
+	}, s.runAsTest)
+}
+
+func (s *Server) runAsTest(ctx context.Context, in *RunID) (*body[*rehearsal.TestText], error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	recs, err := s.Engine.Store.Read(ctx, id, 0)
+	if errors.Is(err, engine.ErrNotFound) || err == nil && (len(recs) == 0 || recs[0].Head == nil) {
+		return nil, noRun(in.ID)
+	} else if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", in.ID, err)
+	}
+	w, err := s.Engine.Version(ctx, recs[0].Head.Workflow, recs[0].Head.Version)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fail(http.StatusNotFound, "the version that run "+in.ID+" had is not kept any more", "")
+	} else if err != nil {
+		return nil, err
+	}
+	out, err := rehearsal.AsTest{
+		ID: id, Journal: recs, Workflow: w, Connectors: s.Connectors, Zone: s.Engine.Zone, Redact: s.Engine.Redact,
+	}.Text(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("run %s as a test: %w", in.ID, err)
+	}
+	return &body[*rehearsal.TestText]{out}, nil
 }
 
 func (s *Server) replay(ctx context.Context, in *struct {
