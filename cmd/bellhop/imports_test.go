@@ -46,6 +46,9 @@ var rooms = map[string][]string{
 	"engine/folder":      {"engine/workflow", "engine/secret", "engine/outbound", "connectors"},
 	"engine/rehearsal":   {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 	"engine/draft":       {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
+
+	"engine/enginetest/faultfs": {},
+
 	"engine/server": {
 		"connectors", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",
 		"engine/secret", "engine/outbound", "engine/rehearsal", "engine/draft",
@@ -71,6 +74,7 @@ var fences = map[string][]string{
 	"github.com/spf13/cobra":                        {"cmd/bellhop"},
 	"github.com/spf13/pflag":                        {"cmd/bellhop"},
 	"github.com/mattn/go-isatty":                    {"cmd/bellhop"},
+	"github.com/hanwen/go-fuse":                     {"engine/enginetest/faultfs"},
 	"net/http/httptest":                             {"connectors/connectorstest", "engine/enginetest"},
 }
 

@@ -131,7 +131,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	s.table.init()
 	s.retain.Store(&o.Retention)
 	s.policy.Store(&policy{days: o.Retention.Days, max: o.Retention.MaxBytes})
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, startError(err, "make the folder %s writable", dir)
 	}
 	if s.lock, err = lockDir(dir); err != nil {

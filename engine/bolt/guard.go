@@ -312,6 +312,27 @@ func replaceFile(path string, content []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// makeDir is os.MkdirAll whose new names are durable: a folder that a power cut takes back is an empty store, which
+// nothing would tell from a new one.
+func makeDir(dir string) error {
+	missing := []string{}
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+		missing = append(missing, at)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, made := range missing {
+		if err := syncDir(filepath.Dir(made)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // syncDir makes new names in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -371,11 +371,12 @@ func storageError(err error) error {
 	return fmt.Errorf("%w: %w", errStorage, err)
 }
 
-// commitError tells a full disk, where bbolt's write failed and it rolled back, from everything else, a failed
-// fsync above all: after that the kernel may have dropped the pages, and trying again proves nothing.
+// commitError tells a disk that takes no more, where bbolt's write failed and it rolled back, from everything else, a
+// failed fsync above all: after that the kernel may have dropped the pages, and trying again proves nothing.
 func commitError(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) && path.Op == "write" && errors.Is(err, syscall.ENOSPC) {
+	if errors.As(err, &path) && (path.Op == "write" || path.Op == "truncate") &&
+		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)) {
 		return err
 	}
 	return fault{fmt.Errorf("commit: %w", err)}
@@ -389,7 +390,7 @@ func (s *Store) rejectBatch(reqs []*request, err error) (broken bool) {
 		s.queue.close(fmt.Errorf("%w: %w", engine.ErrClosed, f.error))
 		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, f.error)
 	} else {
-		s.log.Error("the disk is full", "err", err)
+		s.log.Error("the disk takes no more", "err", err)
 		s.disk.filled()
 		s.wakeHousekeeping()
 		err = &engine.FullError{Reason: "disk", RetryAfter: diskRetry}

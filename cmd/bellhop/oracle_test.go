@@ -1,0 +1,367 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+const killWorkflow = `
+triggers:
+  - webhook: {path: kill, dedupe: trigger.body.id}
+steps:
+  - filter: trigger.body.total >= 100
+  - id: one            # POST: at most once across a crash, else unknown
+    use: http.request
+    with: {method: POST, url: "%[1]s/one", json: {event: "${{ trigger.body.id }}", run: "${{ run.id }}"}}
+  - id: two            # PUT: at least once, always with the same key
+    use: http.request
+    with: {method: PUT, url: "%[1]s/two", json: {event: "${{ trigger.body.id }}", run: "${{ run.id }}"}}
+  - id: map
+    set: {event: "${{ trigger.body.id }}", run: "${{ run.id }}", said: "${{ steps.two.body.n }}"}
+  - id: three
+    use: http.request
+    with: {method: PUT, url: "%[1]s/three", json: "${{ steps.map }}"}
+`
+
+// ledger is the other side: it writes down every effect in the order in which it came.
+type ledger struct {
+	mu      sync.Mutex
+	effects []effect
+}
+
+type effect struct{ step, event, run, key string }
+
+func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Event, Run string }
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	l.mu.Lock()
+	l.effects = append(l.effects, effect{r.URL.Path[1:], body.Event, body.Run, r.Header.Get("Idempotency-Key")})
+	n := len(l.effects)
+	l.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"n":%d}`, n)
+}
+
+// victim is a real server process that is killed again and again.
+type victim struct {
+	t    *testing.T
+	dir  string
+	addr string
+	bin  string
+	args []string // besides the usual ones
+	env  []string
+	cmd  *exec.Cmd
+}
+
+func newVictim(t *testing.T, flow string) *victim {
+	t.Helper()
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "bellhop") // the test binary is bellhop when it is called so
+	if err := os.Symlink(self, bin); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(dir, "folder")
+	if err := os.MkdirAll(filepath.Join(folder, "workflows"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "workflows", "kill.yaml"), []byte(flow), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return &victim{t: t, dir: folder, addr: ln.Addr().String(), bin: bin}
+}
+
+func (v *victim) start() {
+	v.t.Helper()
+	v.cmd = exec.Command(v.bin, append([]string{"serve", "--dir", v.dir, "--listen", v.addr, "--log-level", "error"}, v.args...)...)
+	v.cmd.Env = append(append(os.Environ(), "BELLHOP_OUTBOUND_ALLOW=127.0.0.0/8", "BELLHOP_ADMIN_TOKEN="), v.env...)
+	v.cmd.Stdout, v.cmd.Stderr = io.Discard, os.Stderr
+	if err := v.cmd.Start(); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *victim) kill() {
+	v.cmd.Process.Kill()
+	v.cmd.Wait()
+}
+
+func (v *victim) ready() {
+	v.t.Helper()
+	if !v.readyWithin(30 * time.Second) {
+		v.t.Fatal("the server does not get ready")
+	}
+}
+
+func (v *victim) readyWithin(d time.Duration) bool {
+	for deadline := time.Now().Add(d); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		resp, err := http.Get("http://" + v.addr + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// exit waits until the server ends by itself and returns its code; -1: it does not.
+func (v *victim) exit(within time.Duration) int {
+	late := time.AfterFunc(within, func() { v.cmd.Process.Kill() })
+	defer late.Stop()
+	v.cmd.Wait()
+	return v.cmd.ProcessState.ExitCode()
+}
+
+func (v *victim) get(path string, into any) error {
+	resp, err := http.Get("http://" + v.addr + path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return errNoRun
+	}
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, body)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+// rounds is how often a fault is made: BELLHOP_KILLS, or a few times.
+func rounds(t *testing.T, few int) int {
+	t.Helper()
+	s := os.Getenv("BELLHOP_KILLS")
+	if s == "" {
+		return few
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// trial is a server under load, what was sent to it and acknowledged, and what it did to the other side. It is the one
+// oracle of all fault tests.
+type trial struct {
+	t     *testing.T
+	v     *victim
+	other *ledger
+
+	mu    sync.Mutex
+	acked map[string]string // event -> run
+	sent  map[string]bool
+	twice int // an event was acknowledged with two runs
+}
+
+func newTrial(t *testing.T) *trial {
+	t.Helper()
+	other := &ledger{}
+	sink := httptest.NewServer(other)
+	t.Cleanup(sink.Close)
+	return &trial{t: t, v: newVictim(t, fmt.Sprintf(killWorkflow, sink.URL)), other: other, acked: map[string]string{}, sent: map[string]bool{}}
+}
+
+// send is one event as a provider sends it: again with the same id until it is acknowledged or ctx is done.
+func (tr *trial) send(ctx context.Context, client *http.Client, id string) {
+	tr.mu.Lock()
+	tr.sent[id] = true
+	tr.mu.Unlock()
+	body := fmt.Sprintf(`{"id":%q,"total":129}`, id)
+	for ctx.Err() == nil {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+tr.v.addr+"/hooks/kill", bytes.NewReader([]byte(body)))
+		if err != nil {
+			tr.t.Error(err)
+			return
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := client.Do(req)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		var answer struct{ Run string }
+		err = json.NewDecoder(resp.Body).Decode(&answer)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusAccepted || err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		tr.mu.Lock()
+		if before, ok := tr.acked[id]; ok && before != answer.Run {
+			tr.twice++
+		}
+		tr.acked[id] = answer.Run
+		tr.mu.Unlock()
+		return
+	}
+}
+
+// load sends events from some callers, now and then one twice, until stop is called.
+func (tr *trial) load(callers int) (stop func()) {
+	ctx, cancel := context.WithCancel(tr.t.Context())
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			client := &http.Client{Timeout: 5 * time.Second}
+			for n := 0; ctx.Err() == nil; n++ {
+				id := fmt.Sprintf("e-%d-%d-%d", time.Now().UnixNano(), c, n)
+				tr.send(ctx, client, id)
+				if n%7 == 0 {
+					tr.send(ctx, client, id) // a duplicate delivery
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+	}
+	return func() { cancel(); wg.Wait() }
+}
+
+// count is how many events are acknowledged so far.
+func (tr *trial) count() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return len(tr.acked)
+}
+
+// figures are what a trial came to. All but reEffect and unknown must be 0.
+type figures struct {
+	acked     int
+	lost      int // acknowledged, and no run of it that ended well or says that nobody knows
+	dupRun    int // events with more than one run
+	dupEffect int // a step had its effect again after its success was recorded, or although it must not be repeated
+	phantom   int // an effect of what nobody sent
+	otherKey  int // an effect came again with another idempotency key
+	reEffect  int // an effect came again with the same key: a crash cut it off before its result was recorded
+	unknown   int // runs with a step that is left to a person
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%d events acknowledged: lost %d, dup-run %d, dup-effect %d, phantom %d, other key %d; re-effect %d, unknown %d",
+		f.acked, f.lost, f.dupRun, f.dupEffect, f.phantom, f.otherKey, f.reEffect, f.unknown)
+}
+
+func (f figures) bad() bool { return f.lost+f.dupRun+f.dupEffect+f.phantom+f.otherKey > 0 }
+
+type endedRun struct {
+	ID, Status, Reason string
+	Steps              []struct{ ID, Status string }
+}
+
+var errNoRun = errors.New("there is no such run")
+
+// judge waits until every acknowledged event has ended and counts. The server is running and the load has stopped.
+func (tr *trial) judge() figures {
+	tr.t.Helper()
+	f := figures{acked: len(tr.acked), dupRun: tr.twice}
+	runs := map[string]endedRun{}
+	deadline := time.Now().Add(120 * time.Second)
+	for event, id := range tr.acked {
+		for {
+			var r endedRun
+			err := tr.v.get("/api/v1/runs/"+id, &r)
+			if err == nil && (r.Status == "succeeded" || r.Status == "failed") {
+				runs[event] = r
+				break
+			}
+			if errors.Is(err, errNoRun) {
+				f.lost++
+				tr.t.Logf("lost: event %s, run %s is not there", event, id)
+				break
+			}
+			if time.Now().After(deadline) {
+				tr.t.Fatalf("acknowledged event %s (run %s) does not end: %+v, %v", event, id, r, err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	tr.other.mu.Lock()
+	defer tr.other.mu.Unlock()
+	type place struct{ run, step string }
+	count, keys := map[place]int{}, map[place]string{}
+	runsOf := map[string]map[string]bool{}
+	order := map[string]int{"one": 1, "two": 2, "three": 3}
+	reached := map[string]int{} // run -> how far it got
+	for _, e := range tr.other.effects {
+		p := place{e.run, e.step}
+		if !tr.sent[e.event] {
+			f.phantom++
+		}
+		if runsOf[e.event] == nil {
+			runsOf[e.event] = map[string]bool{}
+		}
+		runsOf[e.event][e.run] = true
+		count[p]++
+		if keys[p] != "" && keys[p] != e.key {
+			f.otherKey++
+		}
+		keys[p] = e.key
+		// A later step has begun, so the result of this one was recorded; step one is a POST.
+		if order[e.step] < reached[e.run] || count[p] > 1 && e.step == "one" {
+			f.dupEffect++
+		}
+		reached[e.run] = max(reached[e.run], order[e.step])
+		if count[p] > 1 {
+			f.reEffect++
+		}
+	}
+	for _, ids := range runsOf {
+		if len(ids) > 1 {
+			f.dupRun++
+		}
+	}
+	for event, r := range runs {
+		cut := false
+		for _, s := range r.Steps {
+			cut = cut || s.Status == "unknown"
+		}
+		if cut {
+			f.unknown++
+		} else if r.Status != "succeeded" || count[place{r.ID, "three"}] == 0 {
+			f.lost++
+			tr.t.Logf("lost: event %s: run %+v, effects %d", event, r, count[place{r.ID, "three"}])
+		}
+	}
+	return f
+}
+
+// verdict judges, reports and fails the test.
+func (tr *trial) verdict(what string) {
+	tr.t.Helper()
+	f := tr.judge()
+	tr.t.Logf("%s: %s", what, f)
+	if f.bad() {
+		tr.t.Errorf("%s: lost, dup-run, dup-effect, phantom and other key must be 0: %s", what, f)
+	}
+	if f.acked == 0 {
+		tr.t.Errorf("%s: no event was acknowledged: the test proves nothing", what)
+	}
+}
