@@ -198,6 +198,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	})
 	g.Go(func() error { return triggers.Run(work) })
 	g.Go(func() error { return l.Watch(work) })
+	g.Go(func() error { return e.TidyVersions(work) })
 	g.Go(func() error { return connections.Run(work) })
 	drained := make(chan struct{})
 	g.Go(func() error {

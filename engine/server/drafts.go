@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -602,6 +603,9 @@ func (s *Server) publishDraft(ctx context.Context, in *struct {
 	} else if err != nil {
 		return nil, err
 	}
+	if err := s.followRenames(d); err != nil {
+		return nil, fmt.Errorf("%s is live, but its tests could not follow: %w", d.ID, err)
+	}
 	if in.Body.Enabled != nil {
 		word := map[bool]string{true: "Turn on", false: "Turn off"}[*in.Body.Enabled]
 		d.Change(string(text), draft.Label{Code: "edit.enabled", Params: map[string]any{"enabled": *in.Body.Enabled}, Text: word}, s.actor(ctx), now)
@@ -612,6 +616,30 @@ func (s *Server) publishDraft(ctx context.Context, in *struct {
 		return nil, fmt.Errorf("%s is live, but its draft could not be stored: %w", d.ID, err)
 	}
 	return &body[published]{published{version, previous, s.draftView(d, text, false)}}, nil
+}
+
+// followRenames makes the tests of a workflow call its steps and triggers as the draft does.
+func (s *Server) followRenames(d *draft.Draft) error {
+	renames := d.Renames()
+	if len(renames) == 0 {
+		return nil
+	}
+	before, err := s.Folder.ReadTest(d.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	tests := before
+	for _, r := range renames {
+		if tests, err = workflow.RenameInTests(tests, r.Trigger, r.Old, r.New); err != nil {
+			return err
+		}
+	}
+	if bytes.Equal(tests, before) {
+		return nil
+	}
+	return s.Folder.WriteTest(d.ID, tests)
 }
 
 // changedOnDisk is the answer to a publish over a file that changed.

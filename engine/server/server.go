@@ -49,6 +49,12 @@ type Folder interface {
 	Read(id string) ([]byte, error)
 	// Check reads a text as if it were the file of this workflow. Nothing is written.
 	Check(id string, text []byte) folder.File
+	// Remove deletes the file of a workflow if its version is still ifVersion; else folder.ErrChanged.
+	Remove(id, ifVersion string) error
+	// ReadTest returns the text of a workflow's test file; fs.ErrNotExist when there is none. WriteTest replaces it;
+	// nil removes it.
+	ReadTest(id string) ([]byte, error)
+	WriteTest(id string, text []byte) error
 	// Write stores the text of a workflow file if its version is still ifVersion (empty: there is no file yet),
 	// and returns the new version; else folder.ErrChanged.
 	Write(id string, text []byte, ifVersion string) (version string, err error)
@@ -134,6 +140,7 @@ func New(o Options) (*Server, error) {
 	s.connectionRoutes()
 	s.expressionRoutes()
 	s.draftRoutes()
+	s.versionRoutes()
 	s.eventRoutes()
 	if err := s.renderOpenAPI(); err != nil {
 		return nil, err

@@ -175,6 +175,15 @@ func (h *house) reload(ctx context.Context) error {
 		}
 		h.WorkflowChanged(f.ID, f.Workflow.Version)
 	}
+	here := map[string]bool{}
+	for _, w := range live {
+		here[w.ID] = true
+	}
+	for _, w := range h.engine.Workflows() {
+		if !here[w.ID] {
+			h.engine.Retire(w.ID)
+		}
+	}
 	h.triggers.Apply(live)
 	h.connections.Declare(h.folder.Settings().Connections)
 	h.mu.Lock()

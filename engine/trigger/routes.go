@@ -43,8 +43,7 @@ const defaultWindow = 24 * time.Hour
 // routes is the table of all hooks. It is made anew at each change and never changed.
 type routes struct {
 	root   segment
-	owners map[address]string  // the enabled workflow that has it
-	taken  map[ownerKey]string // hooks that found their path taken, and the workflow that has it
+	owners map[address]string // the enabled workflow that has it
 }
 
 // address is what one hook has to itself; {param} segments are equal whatever their names.
@@ -77,7 +76,7 @@ type segment struct {
 // keeps it, so that no new file takes the calls of a running one; else enabled workflows go before disabled ones, and
 // then the smaller id wins, and a file before its draft, which stands behind it in ws.
 func newRoutes(ws []*workflow.Workflow, keys *signature.Keys, before *routes) *routes {
-	r := &routes{owners: map[address]string{}, taken: map[ownerKey]string{}}
+	r := &routes{owners: map[address]string{}}
 	ws = slices.Clone(ws)
 	slices.SortStableFunc(ws, func(a, b *workflow.Workflow) int {
 		if a.Enabled != b.Enabled {
@@ -152,7 +151,6 @@ func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger, keys *signature.
 			}
 		}
 		if owner != "" {
-			r.taken[ownerKey{w.ID, t.ID}] = fmt.Sprintf("%s /hooks/%s belongs to workflow %s", a.method, t.Webhook.Path, owner)
 			continue
 		}
 		if at.hooks == nil {
@@ -163,6 +161,16 @@ func (r *routes) add(w *workflow.Workflow, t *workflow.Trigger, keys *signature.
 			r.owners[a] = w.ID
 		}
 	}
+}
+
+// taken says which other workflow has an address that a webhook asks for; empty: none has.
+func (r *routes) taken(w *workflow.Workflow, h *workflow.Webhook) string {
+	for _, a := range addresses(h) {
+		if owner := r.owners[a]; owner != "" && owner != w.ID {
+			return fmt.Sprintf("%s /hooks/%s belongs to workflow %s", a.method, h.Path, owner)
+		}
+	}
+	return ""
 }
 
 // maxSegments bounds the path of a call; longer ones are unknown.

@@ -317,7 +317,7 @@ func (s *Set) Blocked(w *workflow.Workflow) string {
 
 // unreachable says why no call could reach a webhook.
 func (s *Set) unreachable(w *workflow.Workflow, t *workflow.Trigger) error {
-	if taken := s.routes.Load().taken[ownerKey{w.ID, t.ID}]; taken != "" {
+	if taken := s.routes.Load().taken(w, t.Webhook); taken != "" {
 		return errors.New(taken)
 	}
 	v := t.Webhook.Verify

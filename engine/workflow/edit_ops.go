@@ -82,10 +82,16 @@ func (e *editor) fieldIndex(t *target, key string) int {
 	if len(t.indexes) > 0 || rank < 0 || isFlow(n) {
 		return size(n)
 	}
+	known := false
 	for i := size(n); i > 0; i-- {
-		if other := slices.Index(keyOrder, n.Content[2*i-2].Value); other >= 0 && other < rank {
+		other := slices.Index(keyOrder, n.Content[2*i-2].Value)
+		if other >= 0 && other < rank {
 			return i
 		}
+		known = known || other >= 0
+	}
+	if known {
+		return 0
 	}
 	return size(n)
 }
