@@ -5,7 +5,7 @@ VERSION ?= dev
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run vendors test test-faults test-ui ui screenshots fuzz bench lint check clean
+.PHONY: help build run vendors test test-faults test-ui ui screenshots fuzz bench lint check clean test-vendors
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ test: build ## all tests with the race detector, the example workflows and their
 
 test-faults: build ## 50 kill -9 under load and the slow fault tests
 	BELLHOP_KILLS=50 go test -count=1 -timeout 60m -run 'Fault|Kill' -v ./cmd/bellhop ./engine/...
+
+test-vendors: ## imported manifests against stripe-mock and Prism (installs both, 500 MB)
+	VERBOSE=1 .ci/vendors
 
 fuzz: ## every fuzz target for 20 seconds
 	.ci/fuzz 20s

@@ -14,7 +14,7 @@ import (
 func registry() *connectors.Registry { return catalog.Registry() }
 
 func (a *app) connectorsCommand() *cobra.Command {
-	return group("connectors", "Look at the connectors and their actions", a.connectorsList(), a.connectorsShow())
+	return group("connectors", "Look at the connectors and their actions, and make one from an OpenAPI document", a.connectorsList(), a.connectorsShow(), a.connectorsImport())
 }
 
 func (a *app) connectorsList() *cobra.Command {

@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"engine/enginetest/faultfs": {},
 
 	"engine/server": {
-		"connectors", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",
+		"connectors", "connectors/openapi", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",
 		"engine/secret", "engine/outbound", "engine/rehearsal", "engine/draft",
 	},
 	"ui":          {},

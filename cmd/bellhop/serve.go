@@ -168,7 +168,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	srv, err := server.New(server.Options{
 		Engine: e, Connectors: registry(), Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
 		Connections: connections, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
-		UI: ui.Files(), Templates: templates(),
+		UI: ui.Files(), Templates: templates(), Outbound: client,
 		Ready: func() bool { return !draining.Load() && store.Accepting() }, Log: log,
 	})
 	if err != nil {

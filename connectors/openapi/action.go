@@ -16,7 +16,6 @@ type input struct {
 	show     string
 	style    string   // how a list or an object is written; empty: it is none, or it is JSON
 	usual    string   // the style that its place has by default
-	commas   bool     // a list in a form that is one text with commas
 	form     bool     // it is a member of a form, where the action has one style for all
 	extra    []member // explode, options, fields_from
 }
@@ -335,8 +334,11 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 		if err := b.bodyPlace(w, i, names, m.key); err != nil {
 			return nil, err
 		}
-		if p.encode == "form" {
+		switch p.encode {
+		case "form":
 			b.formStyle(i, m.key, node, p.encoding)
+		case "multipart":
+			i.schema = b.file(i.schema)
 		}
 		if options := b.options(w.opened, i, node); options != nil {
 			i.extra = append(i.extra, member{"options", options})
@@ -411,9 +413,54 @@ func (b *builder) formStyle(i *input, name string, node, encoding *object) {
 			i.style = "deep_object"
 		}
 	}
-	if explode, ok := e.value("explode").(bool); ok && !explode && i.style == "form" {
-		i.commas = true
+	if explode, ok := e.value("explode").(bool); ok && !explode && i.style == "form" { // one text, with commas
+		text := &object{members: []member{{"type", "string"}}}
+		text.put("title", i.schema.value("title"))
+		text.set("description", sentence(i.schema.text("description"), "Several are separated by commas."))
+		i.schema, i.style = text, ""
 	}
+}
+
+// fileSchema is what the runtime takes as a file of a multipart body.
+var fileSchema = &object{members: []member{
+	{"type", "object"},
+	{"required", []any{"content"}},
+	{"properties", &object{members: []member{
+		{"filename", &object{members: []member{{"type", "string"}, {"title", "File name"}}}},
+		{"content", &object{members: []member{{"type", "string"}, {"title", "Content"}}}},
+		{"base64", &object{members: []member{{"type", "boolean"}, {"title", "The content is base64"}}}},
+		{"type", &object{members: []member{{"type", "string"}, {"title", "Media type"}}}},
+	}}},
+}}
+
+// file makes an input of a member that holds bytes: a name and a content.
+func (b *builder) file(s *object) *object {
+	switch {
+	case s.text("format") == "binary":
+		out := &object{}
+		out.put("title", s.value("title"))
+		out.put("description", s.value("description"))
+		out.set("$ref", "#/schemas/"+b.fileName())
+		return out
+	case s.object("items").text("format") == "binary":
+		out := s.clone()
+		out.set("items", b.file(s.object("items")))
+		return out
+	}
+	return s
+}
+
+// fileName is the name of the schema of files, which no component of the document has.
+func (b *builder) fileName() string {
+	if b.filed == "" {
+		name := "file"
+		for b.c.taken[name] {
+			name += "_"
+		}
+		b.filed, b.c.taken[name] = name, true
+		b.c.schemas.set(name, fileSchema)
+	}
+	return b.filed
 }
 
 // wholeBody makes one input of a body that is a list, a text or a choice.

@@ -58,6 +58,9 @@ func (d *Document) signIn(ops []*opened, base, from string) *signIn {
 	if anonymous {
 		return s // the document says that these need no signing in
 	}
+	if len(sets) == 0 && schemes.size() == 0 && s.fromHeader(ops) {
+		return s
+	}
 	if len(sets) == 0 {
 		for _, m := range schemes.all() {
 			sets = append(sets, []string{m.key})
@@ -79,6 +82,19 @@ func (d *Document) signIn(ops []*opened, base, from string) *signIn {
 		s.notes = append(s.notes, Note{FillIn, "connection.auth", "the document does not say how a caller signs in: the manifest has three ways to uncomment"})
 	}
 	return s
+}
+
+// fromHeader reads a document that has its way to sign in as a parameter, the header Authorization.
+func (s *signIn) fromHeader(ops []*opened) bool {
+	for _, op := range ops {
+		if !op.authorized {
+			continue
+		}
+		s.write(&object{members: []member{{"id", s.id("token")}, {"type", "bearer"}, {"labels", &object{members: []member{{"token", "Token"}}}}}})
+		s.notes = append(s.notes, Note{Warning, "connection.auth", "the document declares no way to sign in, but its operations take the header Authorization: written as a token that is sent as Bearer"})
+		return true
+	}
+	return false
 }
 
 func (s *signIn) id(name string) string {

@@ -92,7 +92,7 @@ func (b *builder) fieldsFrom(o *opened, in *input, nodes ...*object) *object {
 		if path := hintPath(hint, "value-path", "itemValuePath"); path != "" {
 			schema = dotted(schema, path)
 		}
-		output := fmt.Sprintf("map(toPairs(%s.properties ?? {}), {name: #[0], title: #[1].title ?? #[0], type: #[1].type ?? \"string\"})", schema)
+		output := fmt.Sprintf("map(toPairs(%s.properties ?? {}), {{name: #[0], title: #[1].title ?? #[0], type: #[1].type ?? \"string\"}})", schema)
 		out := &object{}
 		out.set("use", b.help(op, output))
 		out.set("name", "item.name")
@@ -213,7 +213,12 @@ func (b *builder) poll(o *opened, action *object) {
 	}
 	trigger.set("poll", poll)
 	trigger.put("sample", firstOf(action.value("sample"), path))
-	b.triggers.set(o.id, trigger)
+	action.set("show", "hidden") // people use the trigger
+	id := "when_" + o.id
+	if len(id) > maxID {
+		id = hashed(id, o.name())
+	}
+	b.triggers.set(id, trigger)
 }
 
 // firstOf is the first entry of the list in a sample.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"sort"
@@ -65,6 +66,10 @@ func (d *Document) Import(o Options) (*Result, error) {
 		if err = b.build(ops); err != nil {
 			return true
 		}
+		if values(b.manifest) > 2*maxWritten { // no need to see it in full
+			text = make([]byte, MaxManifest+1)
+			return false
+		}
 		text = render(b.manifest, how.compact)
 		return len(text) <= MaxManifest && bytes.Count(text, []byte{'\n'}) <= lines && values(b.manifest) <= maxWritten
 	}
@@ -120,11 +125,11 @@ type builder struct {
 	helpers  map[string]*helper
 	imported []Operation
 	notes    []Note
-	sizes    map[string]int
+	filed    string // name of the schema of files; empty: there are none
 }
 
 func newBuilder(d *Document, o Options, name string, how detail) *builder {
-	b := &builder{doc: d, o: o, detail: how, c: newCompiler(d, how), manifest: &object{}, triggers: &object{}, helpers: map[string]*helper{}, sizes: map[string]int{}}
+	b := &builder{doc: d, o: o, detail: how, c: newCompiler(d, how), manifest: &object{}, triggers: &object{}, helpers: map[string]*helper{}}
 	b.manifest.set("manifest", number("1"))
 	b.manifest.set("id", name)
 	return b
@@ -225,19 +230,19 @@ func values(v any) int {
 
 // tooLarge says which operations fill a manifest.
 func (b *builder) tooLarge(text []byte) error {
-	names := make([]string, 0, len(b.sizes))
-	for name := range b.sizes {
-		names = append(names, name)
+	type size struct {
+		name  string
+		bytes int
 	}
-	sort.Slice(names, func(i, j int) bool {
-		if b.sizes[names[i]] != b.sizes[names[j]] {
-			return b.sizes[names[i]] > b.sizes[names[j]]
-		}
-		return names[i] < names[j]
-	})
+	var sizes []size
+	for _, m := range b.manifest.object("actions").all() {
+		action := asObject(m.val)
+		sizes = append(sizes, size{action.text("operation"), weight(action) + b.reach(action)})
+	}
+	slices.SortStableFunc(sizes, func(a, b size) int { return b.bytes - a.bytes })
 	var biggest []string
-	for _, name := range names[:min(3, len(names))] {
-		biggest = append(biggest, fmt.Sprintf("%s (%d KiB)", name, (b.sizes[name]+1023)>>10))
+	for _, s := range sizes[:min(3, len(sizes))] {
+		biggest = append(biggest, fmt.Sprintf("%s (%d KiB)", s.name, (s.bytes+1023)>>10))
 	}
 	if len(text) <= MaxManifest {
 		return fmt.Errorf("the manifest would hold more than %d values: choose fewer operations, or several manifests with names of their own; the biggest of these %d are %s",
@@ -323,9 +328,6 @@ func (b *builder) assemble(list []*written) error {
 	}
 	m.put("triggers", b.triggers)
 	for _, w := range list {
-		one := &object{}
-		one.set(w.id, w.action)
-		b.sizes[w.operation.name()] = len(render(one, true)) + b.reach(w.action)
 		b.imported = append(b.imported, Operation{
 			ID: w.id, Operation: w.operation.name(), Method: w.method, Path: w.operation.path, Title: w.title(),
 			Tags: append([]string{}, w.tags...), Deprecated: w.node.flag("deprecated"),
@@ -503,4 +505,33 @@ func (b *builder) reach(action *object) int {
 		n += weight(b.c.schemas.value(name))
 	}
 	return n
+}
+
+// Line is the line of the manifest, from 1, that a note's Where names; 0 when it names none. A part that is only
+// there as a comment counts.
+func (r *Result) Line(where string) int {
+	lines := strings.Split(string(r.Manifest), "\n")
+	at, found := 0, 0
+	for depth, part := range strings.Split(where, ".") {
+		ok := false
+		for ; at < len(lines) && !ok; at++ {
+			line := strings.TrimPrefix(lines[at], "# ")
+			ok = strings.HasPrefix(line, strings.Repeat("  ", depth)+part+":")
+		}
+		if !ok {
+			break
+		}
+		found = at
+	}
+	return found
+}
+
+// Address is a URL as a manifest may keep it: without query and user, in which a token may be.
+func Address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "a URL"
+	}
+	u.RawQuery, u.Fragment, u.User = "", "", nil
+	return u.String()
 }

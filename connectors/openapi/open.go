@@ -17,6 +17,8 @@ type opened struct {
 	params []*parameter
 	body   *payload // nil: it has none
 	answer *answer  // nil: nothing of use is described
+
+	authorized bool // the header Authorization is among its parameters
 }
 
 // parameter is one that is sent outside the body.
@@ -85,6 +87,7 @@ func (c *compiler) open(op *operation) (*opened, error) {
 				c.warn("parameter %s stands in %q, which is no place: it is left out", clip(name), clip(in))
 				continue
 			case in == "header" && reservedHeader(name):
+				o.authorized = o.authorized || strings.EqualFold(name, "authorization")
 				continue
 			}
 			p, err := c.parameter(name, in, node)

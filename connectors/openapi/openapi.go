@@ -18,8 +18,9 @@ const (
 	MaxSource = 32 << 20 // bytes of a document
 	maxDepth  = 256      // lists and mappings inside each other
 	maxValues = 3_000_000
-	maxRefs   = 64      // references that lead to each other, or schemas that contain each other in allOf
-	maxNodes  = 200_000 // values that one operation reaches
+	maxRefs   = 64        // references that lead to each other, or schemas that contain each other in allOf
+	maxNodes  = 200_000   // values that one operation reaches
+	maxTotal  = 3_000_000 // values that all operations of a manifest reach
 )
 
 var errDeep = fmt.Errorf("lists and mappings are nested more than %d deep", maxDepth)

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ type compiler struct {
 	doc *Document
 	detail
 	nodes   int // of the operation under way
+	total   int
 	names   map[string]string
 	taken   map[string]bool
 	queue   []shared
@@ -66,6 +68,9 @@ var details = []detail{
 func (c *compiler) spend() error {
 	if c.nodes++; c.nodes > maxNodes {
 		return fmt.Errorf("it reaches more than %d values", maxNodes)
+	}
+	if c.total++; c.total > maxTotal {
+		return errors.New("the operations before it reach too many values already: choose fewer")
 	}
 	return nil
 }
@@ -414,13 +419,13 @@ func (c *compiler) write(flat *object, depth int, needed bool) (*object, error) 
 	if flat.text("type") == "file" {
 		out.set("format", "binary")
 	}
-	c.choice(out, flat, null)
+	c.choice(out, flat, null, needed)
 	if pattern := flat.text("pattern"); len(pattern) <= 1000 { // one of Perl, which RE2 cannot read, is kept to be shown
 		out.put("pattern", pattern)
 	}
 	c.bounds(out, flat)
 	if slices.Contains(types, "array") || flat.has("items") {
-		if err := c.items(out, flat, depth); err != nil {
+		if err := c.items(out, flat, depth, needed); err != nil {
 			return nil, err
 		}
 	}
@@ -441,8 +446,8 @@ func (c *compiler) write(flat *object, depth int, needed bool) (*object, error) 
 	return out, nil
 }
 
-// choice writes enum and const.
-func (c *compiler) choice(out, flat *object, null bool) {
+// choice writes enum and const. The words of something that is needed are worth more room than others.
+func (c *compiler) choice(out, flat *object, null, needed bool) {
 	if flat.has("const") {
 		out.set("const", flat.value("const"))
 		return
@@ -472,7 +477,7 @@ func (c *compiler) choice(out, flat *object, null bool) {
 	switch {
 	case len(enum) == 1 && enum[0] != nil:
 		out.set("const", enum[0])
-	case len(enum) <= c.enum:
+	case len(enum) <= c.enum || needed && len(enum) <= 10*c.enum:
 		out.set("enum", enum)
 	default:
 		c.cut = true
@@ -514,7 +519,7 @@ func (c *compiler) bounds(out, flat *object) {
 	}
 }
 
-func (c *compiler) items(out, flat *object, depth int) error {
+func (c *compiler) items(out, flat *object, depth int, needed bool) error {
 	raw := flat.value("items")
 	if list, ok := raw.([]any); ok {
 		c.warn("`items` is a list: read as a choice of its entries")
@@ -528,7 +533,7 @@ func (c *compiler) items(out, flat *object, depth int) error {
 		}
 	}
 	least, _ := whole(flat.value("minItems"))
-	items, err := c.schema(raw, depth+1, least > 0)
+	items, err := c.schema(raw, depth+1, needed || least > 0)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package openapi_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/manifest"
 	"github.com/bellhop-dev/bellhop/connectors/openapi"
 )
 
@@ -135,12 +136,20 @@ func expect(t *testing.T, want string, list []openapi.Operation, result *openapi
 	}
 }
 
-// check makes sure that a manifest is one.
-func check(t *testing.T, r *openapi.Result) {
+// check makes sure that a manifest is one, and returns it.
+func check(t testing.TB, r *openapi.Result) *connectors.Connector {
 	t.Helper()
-	if bytes.ContainsRune(r.Manifest, '\t') {
-		t.Error("the manifest holds a tab")
+	m, problems := manifest.Parse(r.Name+".yaml", r.Manifest, nil)
+	for _, p := range problems {
+		t.Errorf("the manifest is none: %s", p)
 	}
+	if m == nil || problems.Err() != nil {
+		t.Fatalf("manifest:\n%.4000s", r.Manifest)
+	}
+	if len(m.Connector.Actions) != len(r.Actions) {
+		t.Errorf("the manifest has %d actions, not %d", len(m.Connector.Actions), len(r.Actions))
+	}
+	return m.Connector
 }
 
 // specs is the folder of vendors' documents that tests may read: none of them is part of this repository.

@@ -71,16 +71,16 @@ func (w *writer) entry(e member, depth, lines int) {
 		}
 	}
 	head := indent + scalarText(e.key) + ":"
-	flow := head + " " + inline(val)
 	o, isObject := val.(*object)
 	list, isList := val.([]any)
+	long := func() bool { return weight(val) > 4*width || len(head)+1+len(inline(val)) > width || hasComment(val) }
 	switch {
-	case isObject && o.size() > 0 && lines > 0 && (depth < 2 || len(flow) > width || hasComment(val)) && !(depth == 1 && len(flow) <= width && !hasComment(val)):
+	case isObject && o.size() > 0 && lines > 0 && (depth == 0 || long()):
 		w.WriteString(head + "\n")
 		for _, m := range o.all() {
 			w.entry(m, depth+1, lines-1)
 		}
-	case isList && len(list) > 0 && lines > 0 && (hasComment(val) || len(flow) > width):
+	case isList && len(list) > 0 && lines > 0 && long():
 		w.WriteString(head + "\n")
 		for _, item := range list {
 			if c, ok := item.(commented); ok {
@@ -198,27 +198,44 @@ func flow(b *strings.Builder, v any) {
 	}
 }
 
-// plainScalar is a text that no YAML reader takes for something else, in a line of its own or in braces.
-var plainScalar = regexp.MustCompile(`^[A-Za-z_/$][A-Za-z0-9_./()$+ -]*$`)
+// scalarText writes a text without quotes only where no YAML reader takes it for something else, in a line of its own
+// or in braces.
+func scalarText(s string) string {
+	if s == "" || len(s) > 400 {
+		return quoted(s)
+	}
+	switch c := s[0]; {
+	case c >= '0' && c <= '9':
+		if !plainVersion.MatchString(s) {
+			return quoted(s)
+		}
+		return s
+	case !letter(c) && c != '_' && c != '/' && c != '$' || s[len(s)-1] == ' ':
+		return quoted(s)
+	}
+	if strings.HasPrefix(s, "http") && plainURL.MatchString(s) {
+		return s
+	}
+	for i := 1; i < len(s); i++ {
+		if c := s[i]; !letter(c) && (c < '0' || c > '9') && strings.IndexByte("_./()$+ -", c) < 0 {
+			return quoted(s)
+		}
+	}
+	if len(s) <= 5 {
+		switch strings.ToLower(s) {
+		case "null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf":
+			return quoted(s)
+		}
+	}
+	return s
+}
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 var (
 	plainVersion = regexp.MustCompile(`^[0-9]+(\.[0-9]+\.[0-9]+|[smhd])$`)
-	plainURL     = regexp.MustCompile(`^https?://[A-Za-z0-9._~/%=&-]+$`)
+	plainURL     = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/%=&-]*)?$`)
 )
-
-func scalarText(s string) string {
-	if plainVersion.MatchString(s) || plainURL.MatchString(s) {
-		return s
-	}
-	if plainScalar.MatchString(s) && !strings.HasSuffix(s, " ") && len(s) < 400 {
-		switch strings.ToLower(s) {
-		case "null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf":
-		default:
-			return s
-		}
-	}
-	return quoted(s)
-}
 
 // quoted writes a text in double quotes with the escapes that JSON and YAML share, so it is one line.
 func quoted(s string) string {

@@ -74,6 +74,7 @@ func (s *Server) connectorRoutes() {
 		OperationID: "read-connector", Method: http.MethodGet, Path: "/api/v1/connectors/{id}", Tags: tags, Summary: "One connector with its actions",
 		Errors: []int{http.StatusNotFound},
 	}, s.readConnector)
+	s.importRoute(tags)
 }
 
 // cut returns the items after the cursor, at most limit of them, and the next cursor. The list is in the order of key.

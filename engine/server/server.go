@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,11 +36,12 @@ type Options struct {
 	Hooks      http.Handler // serves everything below /hooks/
 	// Connections are those that bellhop.yaml declares and that people entered; nil: there are none.
 	Connections *secret.Connections
-	Templates   []Template  // what new workflows may begin with
-	UI          fs.FS       // nil: no UI
-	AdminToken  string      // empty: the API answers callers on this machine only
-	Version     string      // of this build
-	Ready       func() bool // whether hooks are accepted; nil: always
+	Outbound    *http.Client // downloads the documents that people import; nil: none can be
+	Templates   []Template   // what new workflows may begin with
+	UI          fs.FS        // nil: no UI
+	AdminToken  string       // empty: the API answers callers on this machine only
+	Version     string       // of this build
+	Ready       func() bool  // whether hooks are accepted; nil: always
 	Log         *slog.Logger
 }
 
@@ -79,6 +81,7 @@ type Server struct {
 	draftHooks draftHooks
 	scenes     scenes
 
+	importing sync.Mutex   // held by the one import of a document that may run
 	apiCalls  atomic.Int64 // under way
 	hookCalls atomic.Int64
 }
