@@ -287,6 +287,13 @@ func (r *Registry) Ships(id string) bool {
 	return r.shipped[id] != nil
 }
 
+// IsOwn reports that the connector with this ID is one of a person's own.
+func (r *Registry) IsOwn(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.own[id] != nil
+}
+
 func (r *Registry) publish() {
 	byID := make(map[string]source, len(r.shipped)+len(r.own))
 	for id, get := range r.shipped {

@@ -286,17 +286,32 @@ func (e *Engine) invoke(ctx context.Context, _ *execution, c *invocation) (out a
 			out, err = nil, connectors.Permanent(fmt.Errorf("%s.%s failed inside Bellhop; the log has the details", c.use.Connector, c.use.Action))
 		}
 	}()
-	call := &connectors.Call{Key: c.key, Workflow: c.workflowID, Input: c.input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Hops: c.hops, Dial: e.Dial, Limits: e.Limits}
+	call, err := e.NewCall(c.use.Connection, c.input)
+	if err != nil {
+		return nil, err
+	}
+	call.Key, call.Workflow, call.Hops = c.key, c.workflowID, c.hops
 	if c.use.Connection == "" {
 		return c.action.Do(ctx, call)
 	}
-	if call.Connection, err = e.Connections(c.use.Connection); err != nil {
-		return nil, connectors.Permanent(err) // it names the connection
-	}
-	call.Token = e.Tokens(c.use.Connection)
 	out, err = c.action.Do(ctx, call)
 	e.Observe(c.use.Connection, err)
 	return out, err
+}
+
+// NewCall is a call with all that an action needs, for who asks on behalf of a person, such as a form that lists
+// choices. connection may be empty. The error is permanent and names the connection.
+func (e *Engine) NewCall(connection string, input map[string]any) (*connectors.Call, error) {
+	call := &connectors.Call{Input: input, HTTP: e.HTTP, KV: e.values, Now: time.Now(), Dial: e.Dial, Limits: e.Limits}
+	if connection == "" {
+		return call, nil
+	}
+	var err error
+	if call.Connection, err = e.Connections(connection); err != nil {
+		return nil, connectors.Permanent(err)
+	}
+	call.Token = e.Tokens(connection)
+	return call, nil
 }
 
 // Call makes one call of an action outside a run, as polls do. The action must be safe for this input; key is the

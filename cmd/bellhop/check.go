@@ -15,7 +15,7 @@ func (a *app) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check [paths]",
 		Short: "Check settings, workflows and tests; print every problem with its place",
-		Long: `Check reads bellhop.yaml, the workflows and their tests of each folder or file (default: the folder here) and
+		Long: `Check reads bellhop.yaml, the workflows, their tests and the own connectors of each folder or file (default: the folder here) and
 prints every problem as file:line:column. Nothing is run and nothing leaves the machine. The exit code is 1 when
 there is a problem; warnings alone are none.`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -48,9 +48,10 @@ there is a problem; warnings alone are none.`,
 
 // checked is what a check has seen.
 type checked struct {
-	Workflows int               `json:"workflows"`
-	Tests     int               `json:"tests"`
-	Problems  workflow.Problems `json:"problems"`
+	Workflows  int               `json:"workflows"`
+	Tests      int               `json:"tests"`
+	Connectors int               `json:"connectors"`
+	Problems   workflow.Problems `json:"problems"`
 }
 
 // check adds what lies at the path.
@@ -71,6 +72,10 @@ func (c *checked) check(path string) error {
 	c.Workflows += len(files)
 	c.Tests += len(tests)
 	c.Problems = append(c.Problems, f.Problems()...)
+	for _, own := range f.Connectors() {
+		c.Connectors++
+		c.Problems = append(c.Problems, own.Problems...)
+	}
 	var workflows []*workflow.Workflow
 	for _, file := range files {
 		c.Problems = append(c.Problems, file.Problems...)
@@ -106,8 +111,12 @@ func (a *app) printChecked(c checked) {
 	switch {
 	case bad > 0:
 		verdict = count(bad, "problem")
-	case c.Workflows+c.Tests == 0:
+	case c.Workflows+c.Tests+c.Connectors == 0:
 		verdict = "nothing to check: workflows lie in workflows/*.yaml"
 	}
-	fmt.Fprintf(a.stdout, "%s, %s: %s\n", count(c.Workflows, "workflow"), count(c.Tests, "test file"), verdict)
+	seen := count(c.Workflows, "workflow") + ", " + count(c.Tests, "test file")
+	if c.Connectors > 0 {
+		seen += ", " + count(c.Connectors, "connector")
+	}
+	fmt.Fprintf(a.stdout, "%s: %s\n", seen, verdict)
 }

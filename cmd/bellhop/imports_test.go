@@ -43,14 +43,14 @@ var rooms = map[string][]string{
 	"engine/enginetest":  {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 	"engine/outbound":    {"connectors"},
 	"engine/secret":      {"connectors", "connectors/value"},
-	"engine/folder":      {"engine/workflow", "engine/secret", "engine/outbound", "connectors"},
+	"engine/folder":      {"engine/workflow", "engine/secret", "engine/outbound", "connectors", "connectors/manifest"},
 	"engine/rehearsal":   {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 	"engine/draft":       {"engine", "engine/workflow", "engine/expression", "connectors", "connectors/value"},
 
 	"engine/enginetest/faultfs": {},
 
 	"engine/server": {
-		"connectors", "connectors/openapi", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",
+		"connectors", "connectors/manifest", "connectors/openapi", "connectors/value", "engine", "engine/workflow", "engine/expression", "engine/trigger", "engine/folder",
 		"engine/secret", "engine/outbound", "engine/rehearsal", "engine/draft",
 	},
 	"ui":          {},

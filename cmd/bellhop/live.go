@@ -56,6 +56,7 @@ func (l *live) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
+	l.tellConnectors()
 	l.connect(l.folder.Settings().Connections)
 	var publish []*workflow.Workflow
 	here := make(map[string]bool, len(files))
@@ -180,6 +181,31 @@ func (l *live) tellBlocked() {
 		if news && reason != "" {
 			l.log.Warn("the workflow is enabled, but starts nothing", "workflow", w.ID, "reason", reason)
 		}
+	}
+}
+
+// tellConnectors logs what is wrong with the folder's own connectors, once for each of their states.
+func (l *live) tellConnectors() {
+	for _, c := range l.folder.Connectors() {
+		state := ""
+		if !c.Good() {
+			state = "its last good version stays"
+			if l.engine.Connectors.Connector(c.ID) == nil {
+				state = "nothing of it can be used"
+			}
+		}
+		text := state + "\n" + c.Problems.Error()
+		before, seen := l.told[c.Path]
+		if seen && before == text || !seen && text == "\n" {
+			l.told[c.Path] = text
+			continue
+		}
+		l.told[c.Path] = text
+		if len(c.Problems) == 0 {
+			l.log.Info("the connector is live", "connector", c.ID)
+			continue
+		}
+		tellProblems(l.log.With("connector", c.ID), c.Problems, state)
 	}
 }
 

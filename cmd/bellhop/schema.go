@@ -5,11 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bellhop-dev/bellhop/connectors/manifest"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 func (a *app) schemaCommand() *cobra.Command {
-	kinds := []string{"workflow", "test", "settings"}
+	kinds := []string{"workflow", "test", "connector", "settings"}
 	return &cobra.Command{
 		Use:       "schema [" + strings.Join(kinds, "|") + "]",
 		Short:     "Print the JSON Schema of a file format, for editors",
@@ -19,6 +20,10 @@ func (a *app) schemaCommand() *cobra.Command {
 			kind := kinds[0]
 			if len(args) == 1 {
 				kind = args[0]
+			}
+			if kind == "connector" {
+				_, err := a.stdout.Write(manifest.Schema())
+				return err
 			}
 			text, err := workflow.Schema(kind)
 			if err != nil {

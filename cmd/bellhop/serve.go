@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/bolt"
@@ -55,7 +56,8 @@ way are finished or parked, exit code 0.`,
 			if err != nil {
 				return err
 			}
-			f, err := folder.Open(*dir, folder.Options{Connectors: registry(), Log: log})
+			reg := registry() // one for all, so that the folder's own connectors are known everywhere
+			f, err := folder.Open(*dir, folder.Options{Connectors: reg, Log: log})
 			if err != nil {
 				return cannotStart("%w", err)
 			}
@@ -68,7 +70,7 @@ way are finished or parked, exit code 0.`,
 				return err
 			}
 			limitMemory()
-			return a.serve(c.Context(), f, settings, redactor, log)
+			return a.serve(c.Context(), f, reg, settings, redactor, log)
 		},
 	}
 	dir = textFlag(c.Flags(), "dir", "BELLHOP_DIR", ".", "folder of bellhop.yaml and workflows/")
@@ -118,7 +120,7 @@ func (w redacted) Write(p []byte) (int, error) {
 }
 
 // serve opens the store, makes every workflow live, and only then the listener, so that no hook is ever unknown.
-func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, redactor *secret.Redactor, log *slog.Logger) (err error) {
+func (a *app) serve(ctx context.Context, f *folder.Folder, reg *connectors.Registry, s folder.Settings, redactor *secret.Redactor, log *slog.Logger) (err error) {
 	var eng atomic.Pointer[engine.Engine]
 	store, err := bolt.Open(s.Data, bolt.Options{Log: log, Retention: engine.Retention{
 		Days: s.Storage.Days, MaxBytes: s.Storage.Max,
@@ -143,7 +145,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	way := outbound.Options{Allow: s.Outbound.Allow, UserAgent: "Bellhop/" + version}
 	client, dial := outbound.New(way), outbound.Dialer(way)
 	var stream atomic.Pointer[server.Server]
-	connections := secret.New(nil, registry(), secret.Options{
+	connections := secret.New(nil, reg, secret.Options{
 		Dir: f.Dir(), Redactor: redactor, Vault: vault, HTTP: client, Dial: dial, Notes: notes{store}, PublicURL: publicURL, Log: log,
 		Changed: func(name string) {
 			if srv := stream.Load(); srv != nil {
@@ -152,8 +154,8 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 		},
 	})
 	e, err := engine.New(engine.Options{
-		Store: store, Connectors: registry(), Connections: connections.Connection, PublicURL: publicURL, Redact: redactor.Bytes, Zone: s.Zone(), Log: log,
-		HTTP: client, Dial: dial, Tokens: connections.Tokens, Observe: connections.Observe,
+		Store: store, Connectors: reg, Connections: connections.Connection, PublicURL: publicURL, Redact: redactor.Bytes, Zone: s.Zone(), Log: log,
+		HTTP: client, Dial: dial, Tokens: connections.Tokens, Limits: &outbound.Limits{}, Observe: connections.Observe,
 	})
 	if err != nil {
 		return err
@@ -166,7 +168,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, s folder.Settings, re
 	}
 	var draining atomic.Bool
 	srv, err := server.New(server.Options{
-		Engine: e, Connectors: registry(), Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
+		Engine: e, Connectors: reg, Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
 		Connections: connections, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
 		UI: ui.Files(), Templates: templates(), Outbound: client,
 		Ready: func() bool { return !draining.Load() && store.Accepting() }, Log: log,

@@ -362,11 +362,11 @@ func (s *stub) compare(r *http.Request, body []byte) []string {
 	for key, want := range s.expect {
 		switch key {
 		case "method":
-			differ("the method ", want, r.Method)
+			differ("the method", want, r.Method)
 		case "host":
-			differ("the host ", want, r.Host)
+			differ("the host", want, r.Host)
 		case "path":
-			differ("the path ", want, r.URL.EscapedPath())
+			differ("the path", want, r.URL.EscapedPath())
 		case "query":
 			differ("the query", texts(want), valuesOf(r.URL.Query()))
 		case "no_query":
@@ -377,7 +377,7 @@ func (s *stub) compare(r *http.Request, body []byte) []string {
 			}
 		case "headers":
 			for name, text := range asObject(want) {
-				differ("the header "+name+" ", textOf(text), strings.Join(r.Header.Values(name), ", "))
+				differ("the header "+name, textOf(text), strings.Join(r.Header.Values(name), ", "))
 			}
 		case "json":
 			got, err := value.DecodeJSON(body)

@@ -53,6 +53,9 @@ type Folder struct {
 	problems workflow.Problems // of bellhop.yaml as it is now
 	source   []byte            // the text that settings and problems come from
 	known    map[string]File   // by path, as last read; a file with the same text is not parsed again
+
+	connectors []Connector                      // the folder's own, as last read
+	good       map[string]*connectors.Connector // by id: their last good versions
 }
 
 // File is one workflow file as it was read.
@@ -150,7 +153,11 @@ func open(dir, base, only string, o Options) (*Folder, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	f := &Folder{dir: dir, base: base, only: only, root: root, opts: o, known: map[string]File{}}
-	if err := f.loadSettings(); err != nil {
+	changed, err := f.loadConnectors() // before what names them
+	if err == nil {
+		err = f.loadSettings(changed)
+	}
+	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return f, nil
@@ -177,14 +184,15 @@ func (f *Folder) Problems() workflow.Problems {
 }
 
 // loadSettings reads bellhop.yaml. A missing file is an empty one; a broken file keeps the settings before.
-func (f *Folder) loadSettings() error {
+// again reads it anew although its text is the same, because the connectors changed.
+func (f *Folder) loadSettings(again bool) error {
 	src, err := f.readFile(settingsFile, maxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read %s: %w", filepath.Join(f.dir, settingsFile), err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.source != nil && bytes.Equal(src, f.source) {
+	if f.source != nil && bytes.Equal(src, f.source) && !again {
 		return nil
 	}
 	settings, problems := ParseSettings(filepath.Join(f.dir, settingsFile), src, f.opts.Connectors)
@@ -197,10 +205,14 @@ func (f *Folder) loadSettings() error {
 	return nil
 }
 
-// Load reads bellhop.yaml and every workflow file, in the order of paths, and checks them. Broken files are in
+// Load reads the folder's own connectors, bellhop.yaml and every workflow file, in the order of paths, and checks them. Broken files are in
 // the list with their problems; the error is one of the folder itself.
 func (f *Folder) Load() ([]File, error) {
-	if err := f.loadSettings(); err != nil {
+	changed, err := f.loadConnectors()
+	if err != nil {
+		return nil, fmt.Errorf("read folder %s: %w", filepath.Join(f.dir, connectorsDir), reason(err))
+	}
+	if err := f.loadSettings(changed); err != nil {
 		return nil, err
 	}
 	names, err := f.names()

@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ const (
 	pollFast = 800 * time.Millisecond // without notices at all
 )
 
-// Watch calls changed soon after a workflow file or bellhop.yaml was changed, made or removed, and once at the
+// Watch calls changed soon after a workflow file, a connector or bellhop.yaml was changed, made or removed, and once at the
 // start for what changed before it was watching; changed calls Load. A change is told within a second, and calls
 // follow one another. Watch blocks until ctx is done and returns nil then.
 func (f *Folder) Watch(ctx context.Context, changed func()) error {
@@ -108,7 +109,7 @@ func (w *watcher) moved() bool {
 
 // dirs lists the folder itself and every directory that holds workflows.
 func (f *Folder) dirs() []string {
-	dirs := []string{"."}
+	dirs := []string{".", connectorsDir}
 	_ = fs.WalkDir(f.root.FS(), f.base, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return nil
@@ -136,7 +137,13 @@ type stamp struct {
 func (f *Folder) fingerprint() []stamp {
 	names, _ := f.names() // an unreadable folder has none; Load says why
 	stamps := make([]stamp, 0, len(names)+1)
-	for _, name := range append(names, settingsFile) {
+	names = append(names, settingsFile)
+	if entries, err := fs.ReadDir(f.root.FS(), connectorsDir); err == nil {
+		for _, e := range entries[:min(len(entries), 2*maxConnectors)] { // icons too
+			names = append(names, path.Join(connectorsDir, e.Name()))
+		}
+	}
+	for _, name := range names {
 		if info, err := f.root.Stat(filepath.FromSlash(name)); err == nil {
 			stamps = append(stamps, stamp{name, info.Size(), info.ModTime().UnixNano()})
 		}
