@@ -199,6 +199,11 @@ func (h *simulation) ask(ctx context.Context, q *question) (*Signal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if fields, _ := a.Output.(map[string]any); kind == SignalApprove {
+		if _, said := fields["approved"].(bool); !said {
+			return nil, fmt.Errorf("step %s asks a person: its answer is such as {approved: true, by: Ada, comment: fine}, not %s", q.key, truncate(string(data), 80))
+		}
+	}
 	if kind == "call" {
 		answer := childAnswer{Run: q.child.String(), Status: StatusSucceeded.String(), Output: data}
 		if a.Failure != "" {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ func printRun(w io.Writer, run *engine.RunView) {
 	if run.Parent != "" {
 		title = append(title, [2]string{"repeats", run.Parent})
 	}
+	if run.Caller != "" {
+		title = append(title, [2]string{"called by", run.CallerStep + " of " + run.Caller})
+	}
 	title = append(title, [2]string{"trigger", startedBy(run.Trigger)}, [2]string{"started", clock(run.StartedAt)})
 	if run.FinishedAt != nil {
 		title = append(title, [2]string{"took", span(run.FinishedAt.Sub(run.StartedAt))})
@@ -34,17 +38,44 @@ func printRun(w io.Writer, run *engine.RunView) {
 	}
 	fmt.Fprintln(w)
 	rows := make([][]string, 0, len(run.Steps))
+	lines := treeLines(run.Steps)
 	for i := range run.Steps {
-		rows = append(rows, stepRow(&run.Steps[i]))
+		row := stepRow(&run.Steps[i])
+		row[0] = lines[i] + row[0]
+		rows = append(rows, row)
 	}
-	var lines strings.Builder
-	table(&lines, []string{"STEP", "KIND", "STATUS", "TOOK", "TRIES", "SUMMARY"}, rows)
-	head, rest, _ := strings.Cut(lines.String(), "\n")
+	var text strings.Builder
+	table(&text, []string{"STEP", "KIND", "STATUS", "TOOK", "TRIES", "SUMMARY"}, rows)
+	head, rest, _ := strings.Cut(text.String(), "\n")
 	fmt.Fprintln(w, head)
 	for i, line := range strings.Split(strings.TrimRight(rest, "\n"), "\n") {
 		fmt.Fprintln(w, line)
 		printBecause(w, run.Steps[i].Because)
 	}
+}
+
+// treeLines are the lines in front of the steps that make a tree of them: those inside a step stand behind it.
+func treeLines(steps []engine.StepView) []string {
+	last := map[string]int{} // by parent: its last step
+	for i := range steps {
+		last[steps[i].Parent] = i
+	}
+	lines := make([]string, len(steps))
+	below := map[string]string{} // by path: what stands in front of the steps inside
+	for i := range steps {
+		s := &steps[i]
+		indent, inside := below[s.Parent]
+		if s.Parent == "" || !inside {
+			below[s.Path] = "" // at the top
+			continue
+		}
+		if last[s.Parent] == i {
+			lines[i], below[s.Path] = indent+"└ ", indent+"  "
+		} else {
+			lines[i], below[s.Path] = indent+"├ ", indent+"│ "
+		}
+	}
+	return lines
 }
 
 func status(run *engine.RunView) string {
@@ -69,12 +100,33 @@ func stepRow(s *engine.StepView) []string {
 	if s.Name != "" {
 		name += " (" + shorten(s.Name, 30) + ")"
 	}
+	if s.Branch != "" {
+		name = s.Branch + ": " + name
+	}
+	if s.Kind == "round" {
+		name = "round " + strconv.Itoa(*s.Round+1)
+	}
 	tries, summary := strconv.Itoa(s.Attempts), s.Summary
+	if slices.Contains([]string{"paths", "parallel", "for_each", "wait", "approve", "call"}, s.Kind) {
+		tries = ""
+	}
 	switch {
 	case s.Carried:
 		tries, summary = "", "taken over from the run before"
 	case s.Attempts == 0:
 		tries = ""
+	}
+	if r := s.Rounds; r != nil && summary == "" {
+		summary = fmt.Sprintf("%d of %d rounds done", r.Done, r.Total)
+		if hidden := r.Total - r.Shown; hidden > 0 {
+			summary += fmt.Sprintf(", %d not shown here", hidden)
+		}
+	}
+	if s.Run != "" {
+		summary = strings.TrimSuffix("run "+s.Run+", "+summary, ", ")
+	}
+	if s.Until != nil {
+		summary = strings.TrimSuffix("waits until "+clock(*s.Until)+", "+summary, ", ")
 	}
 	if s.RetryAt != nil {
 		summary += ", tried again at " + clock(*s.RetryAt)

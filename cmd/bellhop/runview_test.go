@@ -52,6 +52,44 @@ big                 filter  filtered          1      not big enough
 	}
 }
 
+func TestPrintRunDrawsATree(t *testing.T) {
+	at, round := time.Date(2026, 3, 4, 9, 0, 0, 0, time.Local), 0
+	run := &engine.RunView{
+		ID: "06p3s0v4c0000000000000000a", Workflow: "w", Version: "0", Status: "waiting", Caller: "06p3s0v4c0000000000000000b", CallerStep: "c",
+		Trigger: map[string]any{"id": "call", "kind": "call"}, StartedAt: at,
+		Steps: []engine.StepView{
+			{ID: "lines", Path: "lines", Kind: "for_each", Status: "succeeded", Attempts: 1, Rounds: &engine.RoundsView{Total: 30, Done: 30, Shown: 1}},
+			{ID: "lines[0]", Path: "lines[0]", Parent: "lines", Round: &round, Kind: "round", Status: "succeeded"},
+			{ID: "send", Path: "lines[0].send", Parent: "lines[0]", Kind: "use", Status: "succeeded", Attempts: 2},
+			{ID: "map", Path: "lines[0].map", Parent: "lines[0]", Kind: "set", Status: "succeeded"},
+			{ID: "both", Path: "both", Kind: "parallel", Status: "running", Attempts: 1},
+			{ID: "ask", Path: "ask", Parent: "both", Branch: "A", Kind: "approve", Status: "waiting", Attempts: 1, Until: &at},
+			{ID: "sub", Path: "sub", Parent: "both", Branch: "B", Kind: "call", Status: "waiting", Attempts: 1, Run: "06p3s0v4c0000000000000000c"},
+		},
+	}
+	want := `run       06p3s0v4c0000000000000000a
+workflow  w (version 0)
+status    waiting
+called by c of 06p3s0v4c0000000000000000b
+trigger   call
+started   2026-03-04 09:00:00
+
+STEP           KIND      STATUS     TOOK  TRIES  SUMMARY
+lines          for_each  succeeded               30 of 30 rounds done, 29 not shown here
+└ round 1      round     succeeded
+  ├ send       use       succeeded        2
+  └ map        set       succeeded
+both           parallel  running
+├ A: ask       approve   waiting                 waits until 2026-03-04 09:00:00
+└ B: sub       call      waiting                 run 06p3s0v4c0000000000000000c
+`
+	var got strings.Builder
+	printRun(&got, run)
+	if diff := cmp.Diff(strings.Join(strings.Fields(want), " "), strings.Join(strings.Fields(got.String()), " ")); diff != "" {
+		t.Errorf("%s\n%s", diff, got.String())
+	}
+}
+
 func TestClean(t *testing.T) {
 	for _, test := range []struct{ in, text, line string }{
 		{"plain ünïcode 日本", "plain ünïcode 日本", "plain ünïcode 日本"},

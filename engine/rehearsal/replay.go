@@ -229,7 +229,7 @@ const maxShown = 16 << 10
 func changes(then, now *engine.Simulated) []StepChange {
 	old := make(map[string]*engine.StepView, len(then.View.Steps))
 	for i := range then.View.Steps {
-		old[then.View.Steps[i].ID] = &then.View.Steps[i]
+		old[then.View.Steps[i].Path] = &then.View.Steps[i]
 	}
 	var list []StepChange
 	add := func(step, change string, was, is json.RawMessage) {
@@ -237,8 +237,8 @@ func changes(then, now *engine.Simulated) []StepChange {
 	}
 	for i := range now.View.Steps {
 		s := &now.View.Steps[i]
-		was := old[s.ID]
-		delete(old, s.ID)
+		was := old[s.Path]
+		delete(old, s.Path)
 		switch {
 		case was == nil:
 			if s.Status != "skipped" {
@@ -253,7 +253,7 @@ func changes(then, now *engine.Simulated) []StepChange {
 		}
 	}
 	for i := range then.View.Steps {
-		if s := &then.View.Steps[i]; old[s.ID] != nil && s.Status != "skipped" {
+		if s := &then.View.Steps[i]; old[s.Path] != nil && s.Status != "skipped" {
 			add(s.ID, "gone", cmpRaw(s.Input, s.Output), nil)
 		}
 	}

@@ -200,4 +200,3 @@ func shortText(text string, most int) string {
 	}
 	return text
 }
-

@@ -155,4 +155,3 @@ steps:
 		t.Errorf("the second call: %d", res.StatusCode)
 	}
 }
-

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -81,6 +82,10 @@ func (s *Server) runRoutes() {
 		Errors: []int{http.StatusNotFound},
 	}, s.readRun)
 	handle(s, huma.Operation{
+		OperationID: "read-rounds", Method: http.MethodGet, Path: "/api/v1/runs/{id}/steps", Tags: tags, Summary: "The rounds of a loop, with their steps",
+		Description: "A run shows the first rounds of a loop and those that failed; this shows all, page by page.", Errors: []int{http.StatusNotFound},
+	}, s.readRounds)
+	handle(s, huma.Operation{
 		OperationID: "rerun", Method: http.MethodPost, Path: "/api/v1/runs/{id}/rerun", Tags: tags, Summary: "Run again",
 		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusTooManyRequests},
 	}, s.rerun)
@@ -141,6 +146,46 @@ func (s *Server) readRun(ctx context.Context, in *RunID) (*body[*runDetail], err
 		return nil, err
 	}
 	return &body[*runDetail]{s.runDetail(ctx, view)}, nil
+}
+
+func (s *Server) readRounds(ctx context.Context, in *struct {
+	RunID
+	In     string `query:"in" required:"true" maxLength:"1000" doc:"The path of the loop, such as lines or lines[12].parts"`
+	Round  int    `query:"round" default:"-1" minimum:"-1" doc:"Only this one, from 0; -1: all."`
+	Cursor string `query:"cursor" maxLength:"20" doc:"next of the page before; empty: the first page"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many rounds."`
+},
+) (*body[page[engine.StepView]], error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	first, limit := 0, in.Limit
+	if in.Cursor != "" {
+		if first, err = strconv.Atoi(in.Cursor); err != nil || first < 0 {
+			return nil, fail(http.StatusBadRequest, "the cursor is not one of this list", "take it from next of the page before")
+		}
+	}
+	if in.Round >= 0 {
+		first, limit = in.Round, 1
+	}
+	steps, next, err := s.Engine.RoundSteps(ctx, id, in.In, first, limit)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fail(http.StatusNotFound, fmt.Sprintf("run %s has no loop %s", in.ID, clip(in.In)), "its steps of kind for_each have one, by their path")
+	} else if err != nil {
+		return nil, err
+	}
+	if in.Round >= 0 && (len(steps) == 0 || *steps[0].Round != in.Round) {
+		return nil, fail(http.StatusNotFound, fmt.Sprintf("%s of run %s has no round %d", in.In, in.ID, in.Round), "")
+	}
+	out := page[engine.StepView]{Items: steps}
+	if out.Items == nil {
+		out.Items = []engine.StepView{}
+	}
+	if next >= 0 && in.Round < 0 {
+		out.Next = strconv.Itoa(next)
+	}
+	return &body[page[engine.StepView]]{out}, nil
 }
 
 func (s *Server) rerun(ctx context.Context, in *struct {
