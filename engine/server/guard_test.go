@@ -149,7 +149,7 @@ func TestRoutesAreDescribed(t *testing.T) {
 	h := newHouse(t, nil)
 	doc, _ := h.want(http.StatusOK, "GET", "/api/v1/openapi.json", "")
 	paths := doc["paths"].(map[string]any)
-	undescribed := map[string]bool{"/hooks/*path": true, "/healthz": true, "/readyz": true, "/metrics": true, "/api/v1/openapi.json": true, "/schema/:file": true, "/oauth/callback": true, "/oauth/signed-in.js": true}
+	undescribed := map[string]bool{"/hooks/*path": true, "/healthz": true, "/readyz": true, "/metrics": true, "/api/v1/openapi.json": true, "/schema/:file": true, "/approve/:token": true, "/callback/:token": true, "/oauth/callback": true, "/oauth/signed-in.js": true}
 	for _, route := range h.Routes() {
 		parts := strings.Split(route.Path, "/")
 		for i, part := range parts {
