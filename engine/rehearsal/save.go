@@ -290,14 +290,14 @@ func (a AsTest) expect(view *engine.RunView, calls []made, out *engine.Simulated
 	expect := []workflow.Entry{{Key: "status", Value: view.Status}}
 	again := map[string]*engine.StepView{}
 	for i := range out.View.Steps {
-		again[out.View.Steps[i].ID] = &out.View.Steps[i]
+		again[out.View.Steps[i].Path] = &out.View.Steps[i]
 	}
 	steps, failed := []workflow.Entry{}, []workflow.Entry{}
 	var respond any
 	for i := range view.Steps {
 		s := &view.Steps[i]
-		step, now := a.Workflow.Step(s.ID), again[s.ID]
-		if step == nil || now == nil || now.Status != s.Status {
+		step, now := a.Workflow.Step(s.ID), again[s.Path]
+		if s.Path != s.ID || step == nil || now == nil || now.Status != s.Status {
 			continue
 		}
 		was, okWas := decoded(s.Output)
