@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors/value"
@@ -251,33 +252,52 @@ func (e *Engine) Keep(ctx context.Context, ev Event, d Delivery) error {
 	return nil
 }
 
-// Resend starts a run, on the current version, with the event of a delivery.
+// Resend starts a run, on the current version, with the event of a delivery. It is a delivery of its own, with the id
+// of the run, and the two name each other. Nothing is verified again, and the event is no duplicate of itself.
 func (e *Engine) Resend(ctx context.Context, delivery RunID) (RunID, error) {
 	d, err := e.Store.Deliveries().Read(ctx, delivery)
 	if err != nil {
 		return RunID{}, fmt.Errorf("resend delivery %s: %w", delivery, err)
 	}
-	var ev *Event
-	switch {
-	case len(d.Data) > 0:
-		ev, err = DecodeEvent(d.Data)
-	case !d.Run.IsZero():
-		ev, err = e.eventOf(ctx, d.Run)
-	default:
-		return RunID{}, &InputError{fmt.Sprintf("delivery %s was refused before it became an event: there is nothing to send again", delivery)}
-	}
+	ev, err := e.EventOf(ctx, &d)
 	if err != nil {
 		return RunID{}, fmt.Errorf("resend delivery %s: %w", delivery, err)
 	}
+	if ev == nil {
+		return RunID{}, &InputError{fmt.Sprintf("delivery %s never became an event, or its data is gone: there is nothing to send again", delivery)}
+	}
 	ev.Workflow, ev.At, ev.Urgent = d.Workflow, time.Now(), true
+	ev.Delivery = &Delivery{
+		Workflow: d.Workflow, Trigger: d.Trigger, Status: http.StatusAccepted, Reason: "Sent again.", At: ev.At,
+		Method: d.Method, Path: d.Path, Remote: d.Remote, Size: d.Size, ResendOf: d.ID,
+	}
 	id, _, err := e.Accept(ctx, *ev)
 	return id, err
+}
+
+// EventOf returns what a delivery brought, out of itself or of the run that it started; nil: there is nothing, or not
+// any more.
+func (e *Engine) EventOf(ctx context.Context, d *Delivery) (*Event, error) {
+	if len(d.Data) > 0 {
+		return DecodeEvent(d.Data)
+	}
+	if d.Run.IsZero() {
+		return nil, nil
+	}
+	ev, err := e.eventOf(ctx, d.Run)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return ev, err
 }
 
 func (e *Engine) eventOf(ctx context.Context, id RunID) (*Event, error) {
 	recs, err := e.Store.Read(ctx, id, 0)
 	if err != nil {
 		return nil, err
+	}
+	if len(recs) == 0 || recs[0].Head == nil {
+		return nil, ErrNotFound
 	}
 	ev, err := DecodeEvent(recs[0].Data)
 	if err != nil {

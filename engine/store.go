@@ -258,10 +258,11 @@ type Entry struct {
 const (
 	DeliveryAccepted  = "accepted"
 	DeliveryDuplicate = "duplicate"
-	DeliveryKept      = "kept"    // the workflow is disabled: stored, not run
-	DeliveryDropped   = "dropped" // its concurrency limit was reached
-	DeliveryRefused   = "refused" // answered 4xx
-	DeliveryFailed    = "failed"  // answered 5xx
+	DeliveryKept      = "kept"      // the workflow is disabled: stored, not run
+	DeliveryHandshake = "handshake" // the sender's question was answered; there was no event
+	DeliveryDropped   = "dropped"   // its concurrency limit was reached
+	DeliveryRefused   = "refused"   // answered 4xx
+	DeliveryFailed    = "failed"    // answered 5xx
 )
 
 // Delivery is one inbound call as it was answered.
@@ -278,6 +279,8 @@ type Delivery struct {
 	Path     string
 	Remote   string
 	Size     int    // bytes of the body
+	ResendOf RunID  // the delivery whose event this one starts again
+	ResentAs RunID  // the last delivery that started this one's event again; the store sets it
 	Data     []byte // the event, as Event.Encode wrote it, where no run holds it
 }
 

@@ -260,6 +260,12 @@ func encodeDelivery(d *engine.Delivery) []byte {
 	dst = appendText(dst, 9, d.Path)
 	dst = appendText(dst, 10, d.Remote)
 	dst = appendUint(dst, 11, uint64(d.Size))
+	if !d.ResendOf.IsZero() {
+		dst = appendText(dst, 12, string(d.ResendOf[:]))
+	}
+	if !d.ResentAs.IsZero() {
+		dst = appendText(dst, 13, string(d.ResentAs[:]))
+	}
 	if len(d.Data) > 0 {
 		dst = protowire.AppendTag(dst, 15, protowire.BytesType)
 		dst = protowire.AppendBytes(dst, d.Data)
@@ -301,6 +307,10 @@ func decodeDelivery(id engine.RunID, value []byte) (d engine.Delivery, err error
 			d.Path = string(v)
 		case 10:
 			d.Remote = string(v)
+		case 12:
+			copy(d.ResendOf[:], v)
+		case 13:
+			copy(d.ResentAs[:], v)
 		case 15:
 			d.Data = v
 		}

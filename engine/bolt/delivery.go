@@ -45,6 +45,9 @@ type note struct {
 	kind int
 	size int64
 	gone int // entries replaced
+
+	linked   int   // kind of the delivery that this one starts again
+	linkSize int64 // what the link adds to it
 }
 
 func (t *tally) add(n note) {
@@ -61,7 +64,30 @@ func putDelivery(b *batch, d *engine.Delivery) (note, error) {
 	}
 	value := encodeDelivery(d)
 	n.size += int64(len(value) + len(d.ID))
-	return n, k.Put(d.ID[:], value)
+	if err := k.Put(d.ID[:], value); err != nil || d.ResendOf.IsZero() {
+		return n, err
+	}
+	return n, linkBack(b, d, &n)
+}
+
+// linkBack notes in the delivery that d starts again that it does; it may be gone.
+func linkBack(b *batch, d *engine.Delivery, n *note) error {
+	for kind, name := range [][]byte{bucketDeliveries, bucketKept} {
+		k := b.bucket(name)
+		v := k.Get(d.ResendOf[:])
+		if v == nil {
+			continue
+		}
+		old, err := decodeDelivery(d.ResendOf, v)
+		if err != nil {
+			return nil //nolint:nilerr // a damaged entry takes no link, and is no reason to refuse the event
+		}
+		old.ResentAs = d.ID
+		value := encodeDelivery(&old)
+		n.linked, n.linkSize = kind, int64(len(value)-len(v))
+		return k.Put(d.ResendOf[:], value)
+	}
+	return nil
 }
 
 // recordOp is a Deliveries.Record.
@@ -258,6 +284,7 @@ func (s *Store) dropOldDeliveries() error {
 // count adds a stored delivery; the mutex is held.
 func (s *Store) count(n note) {
 	s.stored[n.kind].add(n)
+	s.stored[n.linked].bytes += n.linkSize
 	if s.pastBounds(n.kind) {
 		s.wakeHousekeeping()
 	}

@@ -424,6 +424,22 @@ func deliveriesList(h *harness) {
 	if items, _, err = ds.List(h.ctx, engine.DeliveryQuery{Outcome: engine.DeliveryRefused}); err != nil || len(items) != 1 || items[0].Reason != "bad signature" {
 		h.Errorf("refused ones: got %+v and %v", items, err)
 	}
+	// What is sent again and what it is sent as name each other.
+	kept, err := ds.Read(h.ctx, d.ID)
+	if err != nil {
+		h.Fatal(err)
+	}
+	again := h.newRun()
+	again.Delivery = &engine.Delivery{Workflow: "w", Trigger: "hook", Status: 202, At: again.At, ResendOf: kept.ID}
+	made := h.acceptAll(again)[0].ID
+	h.restart()
+	ds = h.Deliveries()
+	if kept, err = ds.Read(h.ctx, kept.ID); err != nil || kept.ResentAs != made || string(kept.Data) != "event" || kept.Outcome != engine.DeliveryKept {
+		h.Errorf("what was sent again: got %+v and %v", kept, err)
+	}
+	if d, err := ds.Read(h.ctx, made); err != nil || d.ResendOf != kept.ID || d.Run != made {
+		h.Errorf("what it was sent as: got %+v and %v", d, err)
+	}
 	_, err = ds.Read(h.ctx, engine.NewRunID(time.Now(), &engine.Head{}))
 	h.wantErr(err, engine.ErrNotFound)
 }

@@ -180,7 +180,7 @@ func (a AsTest) trigger() (map[string]any, error) {
 
 // scrub takes secrets out of data: values that are known, and those whose name says that they are one.
 func (a AsTest) scrub(v any) any {
-	v = scrub(v)
+	v = WithoutSecrets(v)
 	if a.Redact == nil {
 		return v
 	}
@@ -206,8 +206,9 @@ func isSecretName(name string) bool {
 	return name == "sig" || slices.ContainsFunc(secretNames, func(part string) bool { return strings.Contains(name, part) })
 }
 
-// scrub returns v with texts under a telling name replaced; v itself is not changed.
-func scrub(v any) any {
+// WithoutSecrets returns plain data with the texts replaced whose name says that they are a secret, such as
+// authorization, cookie, signature or token; v itself is not changed.
+func WithoutSecrets(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		m := make(map[string]any, len(v))
@@ -216,13 +217,13 @@ func scrub(v any) any {
 				m[k] = removed
 				continue
 			}
-			m[k] = scrub(item)
+			m[k] = WithoutSecrets(item)
 		}
 		return m
 	case []any:
 		list := make([]any, len(v))
 		for i, item := range v {
-			list[i] = scrub(item)
+			list[i] = WithoutSecrets(item)
 		}
 		return list
 	}

@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,8 +186,18 @@ func TestHandshakes(t *testing.T) {
 				if n := len(h.events(t, "in")); n != 0 {
 					t.Errorf("%d runs", n)
 				}
-				if ds := h.deliveries(t, "in"); (len(ds) == 1) != (tt.status == 401) {
-					t.Errorf("deliveries: %+v", ds)
+				want := []string{engine.DeliveryHandshake}
+				if tt.status >= 400 {
+					want = []string{engine.DeliveryRefused}
+				} else if tt.method == "HEAD" {
+					want = nil
+				}
+				var got []string
+				for _, d := range h.deliveries(t, "in") {
+					got = append(got, d.Outcome)
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("deliveries: %v, want %v", got, want)
 				}
 			})
 		}

@@ -109,7 +109,7 @@ func (c *call) serve(w http.ResponseWriter) *refusal {
 	c.body = body.body
 	if c.hook.verifier != nil {
 		if a := c.hook.verifier.Handshake(c.request, c.body); a != nil {
-			writeAnswer(w, a)
+			c.handshake(w, a)
 			return nil
 		}
 	}
@@ -274,7 +274,7 @@ func (c *call) verify(w http.ResponseWriter) (done bool, _ *refusal) {
 		return false, no
 	}
 	if a != nil {
-		writeAnswer(w, a)
+		c.handshake(w, a)
 		return true, nil
 	}
 	return false, nil
@@ -560,26 +560,45 @@ func (c *call) refuse(w http.ResponseWriter, no *refusal) {
 	writeProblem(w, no)
 }
 
-func (c *call) record(no *refusal) {
-	if c.set.recording.Add(1) > maxRecording {
-		c.set.recording.Add(-1)
-		return
+// handshake answers what a provider asks before it sends events, and keeps a trace of it.
+func (c *call) handshake(w http.ResponseWriter, a *signature.Answer) {
+	writeAnswer(w, a)
+	if c.r.Method == http.MethodHead {
+		return // only whether somebody is there
 	}
-	defer c.set.recording.Add(-1)
+	d := c.delivery(engine.DeliveryHandshake, a.Status)
+	d.Reason = "The sender's handshake was answered."
+	if a.Status >= http.StatusBadRequest {
+		d.Outcome, d.Reason = engine.DeliveryRefused, "The sender's handshake was refused."
+	}
+	c.store(d)
+}
+
+func (c *call) record(no *refusal) {
 	outcome := engine.DeliveryRefused
 	if no.status >= http.StatusInternalServerError {
 		outcome = engine.DeliveryFailed
 	}
 	d := c.delivery(outcome, no.status)
-	d.ID = engine.NewRunID(c.at, &engine.Head{})
 	d.Data = no.data
 	if d.Reason = no.reason; d.Reason == "" {
 		d.Reason = no.detail
 	}
+	c.store(d)
+}
+
+// store keeps a delivery that starts no run, unless too many are being stored already.
+func (c *call) store(d *engine.Delivery) {
+	if c.set.recording.Add(1) > maxRecording {
+		c.set.recording.Add(-1)
+		return
+	}
+	defer c.set.recording.Add(-1)
+	d.ID = engine.NewRunID(c.at, &engine.Head{})
 	ctx, cancel := context.WithTimeout(c.context(), recordTimeout)
 	defer cancel()
 	if err := c.set.Store.Deliveries().Record(ctx, *d); err != nil {
-		c.set.Log.DebugContext(ctx, "a refused call left no trace", "workflow", d.Workflow, "err", err)
+		c.set.Log.DebugContext(ctx, "a call left no trace", "workflow", d.Workflow, "err", err)
 	}
 }
 
