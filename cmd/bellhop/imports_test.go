@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"connectors/manifest": {
 		"connectors", "connectors/value", "connectors/wire", "connectors/signature", "engine/expression", "engine/workflow",
 	},
-	"connectors/catalog": {"connectors/..."},
+	"connectors/catalog": {"connectors/...", "engine/workflow"},
 	"connectors/email":   {"connectors", "connectors/value", "connectors/wire"},
 	"connectors/mqtt":    {"connectors", "connectors/value", "connectors/wire"},
 	"connectors/feed":    {"connectors", "connectors/value", "connectors/wire"},

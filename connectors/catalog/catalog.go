@@ -17,6 +17,7 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors/manifest"
 	"github.com/bellhop-dev/bellhop/connectors/mqtt"
 	"github.com/bellhop-dev/bellhop/connectors/store"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 //go:embed *.yaml *.svg
@@ -47,17 +48,22 @@ func Manifests() []string {
 	return names
 }
 
-// Manifest reads a manifest that ships. It panics on one with a mistake: a test holds them free of mistakes.
-func Manifest(id string) *manifest.Manifest {
+// Manifest reads a manifest that ships.
+func Manifest(id string) (*manifest.Manifest, workflow.Problems) {
 	src, err := files.ReadFile(id + ".yaml")
 	if err != nil {
-		panic(err)
+		panic(err) // the ids are those of the files
 	}
-	m, problems := manifest.Parse(id+".yaml", src, files)
+	return manifest.Parse(id+".yaml", src, files)
+}
+
+// load panics on a manifest with a mistake: a test holds them free of mistakes.
+func load(id string) *connectors.Connector {
+	m, problems := Manifest(id)
 	if err := problems.Err(); err != nil {
 		panic(fmt.Sprintf("catalog: %v", err))
 	}
-	return m
+	return m.Connector
 }
 
 // shipped makes each connector when it is first asked for: to read all manifests would take longer than the whole start
@@ -68,7 +74,7 @@ var shipped = sync.OnceValue(func() map[string]func() *connectors.Connector {
 		all[c.ID] = func() *connectors.Connector { return c }
 	}
 	for _, id := range Manifests() {
-		all[id] = sync.OnceValue(func() *connectors.Connector { return Manifest(id).Connector })
+		all[id] = sync.OnceValue(func() *connectors.Connector { return load(id) })
 	}
 	return all
 })

@@ -7,34 +7,25 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors/connectorstest"
 )
 
-// TestAll checks the description of everything that ships. How it behaves is for each connector's own test.
-func TestAll(t *testing.T) {
-	for _, c := range catalog.All() {
-		for _, problem := range connectorstest.Problems(c) {
-			t.Errorf("%s: %s", c.ID, problem)
-		}
-		if catalog.Registry().Connector(c.ID) == nil {
-			t.Errorf("%s is not in the registry", c.ID)
-		}
-	}
-}
-
 // TestManifests does what the tests of each manifest say, and asks for a test of everything that people see.
 func TestManifests(t *testing.T) {
 	for _, id := range catalog.Manifests() {
 		t.Run(id, func(t *testing.T) {
-			m := catalog.Manifest(id)
+			m, problems := catalog.Manifest(id)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
 			if len(m.Connector.Icon) == 0 {
 				t.Error("it has no icon")
 			}
 			for _, missing := range m.Untested() {
 				t.Error(missing)
 			}
-			problems, err := m.Run(t.Context(), id+".yaml")
+			failed, err := m.Run(t.Context(), id+".yaml")
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, p := range problems {
+			for _, p := range failed {
 				t.Error(p)
 			}
 			for i := range m.Connector.Actions {
@@ -42,5 +33,22 @@ func TestManifests(t *testing.T) {
 				t.Run(a.Name, func(t *testing.T) { connectorstest.Behavior(t, a) })
 			}
 		})
+	}
+}
+
+// TestAll checks the description of everything that ships. How it behaves is for each connector's own test.
+func TestAll(t *testing.T) {
+	for _, id := range catalog.Manifests() {
+		if _, problems := catalog.Manifest(id); problems != nil {
+			t.Fatal(problems) // All would panic
+		}
+	}
+	for _, c := range catalog.All() {
+		for _, problem := range connectorstest.Problems(c) {
+			t.Errorf("%s: %s", c.ID, problem)
+		}
+		if catalog.Registry().Connector(c.ID) == nil {
+			t.Errorf("%s is not in the registry", c.ID)
+		}
 	}
 }

@@ -102,7 +102,7 @@ func (a *action) address(ctx context.Context, w words, c *connectors.Call) (*url
 			return nil, fmt.Errorf("base_url: %w", err)
 		}
 	}
-	u, err := url.Parse(strings.TrimRight(text, "/"))
+	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
 		return nil, errors.New("the address of the system is not complete: look at the fields of the connection") // it may be a secret
 	}
@@ -111,6 +111,9 @@ func (a *action) address(ctx context.Context, w words, c *connectors.Call) (*url
 }
 
 func (a *action) setPath(ctx context.Context, d *draft, w words, input map[string]any) error {
+	if len(a.path.parts) == 0 {
+		return nil // the address itself
+	}
 	var escaped strings.Builder
 	escaped.WriteString(strings.TrimRight(d.url.EscapedPath(), "/"))
 	for _, p := range a.path.parts {
