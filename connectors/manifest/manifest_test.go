@@ -52,6 +52,27 @@ func TestBad(t *testing.T) {
 	}
 }
 
+// The example of the guide is what newcomers copy: it works as it stands.
+func TestGuide(t *testing.T) {
+	text := string(read(t, filepath.Join("..", "..", "docs", "connectors-writing.md")))
+	_, rest, _ := strings.Cut(text, "```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the guide has no example")
+	}
+	m, problems := manifest.Parse("acme.yaml", []byte(example), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if missing := m.Untested(); missing != nil || len(m.Tests) == 0 {
+		t.Errorf("the example leaves out: %v", missing)
+	}
+	failed, err := m.Run(t.Context(), "acme.yaml")
+	if err != nil || failed != nil {
+		t.Error(err, failed)
+	}
+}
+
 func files(t *testing.T, kind string) []string {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join("testdata", kind, "*.yaml"))
