@@ -92,9 +92,13 @@ func (e *Engine) newRun(ctx context.Context, ev *Event, w *workflow.Workflow) (*
 			lane = "lane/" + lane
 		}
 	}
+	trigger := ev.Trigger
+	if ev.Test != "" {
+		trigger = testTrigger + ev.Test
+	}
 	r := &NewRun{
 		Head: Head{
-			Workflow: w.ID, Version: w.Version, Trigger: ev.Trigger,
+			Workflow: w.ID, Version: w.Version, Trigger: trigger,
 			Key: ev.Key, Lane: lane, Parent: ev.Parent, Urgent: ev.Urgent,
 			Caller: ev.Caller, CallerStep: ev.CallerStep, Depth: ev.Depth,
 		},
@@ -351,7 +355,7 @@ func (e *Engine) Rerun(ctx context.Context, id RunID, how Rerun) (RunID, error) 
 	if err != nil {
 		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
 	}
-	ev.Workflow, ev.At, ev.Parent, ev.Urgent = w.ID, time.Now(), id, true
+	ev.Workflow, ev.At, ev.Parent, ev.Urgent, ev.Test = w.ID, time.Now(), id, true, TestMode(st.head.Trigger)
 	if how.Data != nil {
 		if ev.Fields == nil {
 			ev.Fields = map[string]any{}

@@ -28,6 +28,7 @@ type Event struct {
 	Window   time.Duration // how long Key is held
 	Lane     string        // set by a schedule with overlap: queue; else the workflow's own lane expression decides
 	Urgent   bool          // a person waits for it
+	Test     string        // the mode of a test run; empty: it is none. Never stored with the event
 	Parent   RunID         // the run that this one repeats
 
 	Caller     RunID // the run whose step CallerStep started it by a call, Depth calls behind the event

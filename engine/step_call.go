@@ -147,7 +147,7 @@ func (e *Engine) ask(ctx context.Context, q *question) (*Signal, error) {
 	}
 	body, _ := q.input.(map[string]any)
 	ev := Event{
-		Workflow: q.target, Trigger: TriggerCall, Kind: TriggerCall, At: q.asked, Key: callKey(q.run, q.key), Urgent: q.head.Urgent,
+		Workflow: q.target, Trigger: TriggerCall, Kind: TriggerCall, At: q.asked, Key: callKey(q.run, q.key), Urgent: q.head.Urgent, Test: TestMode(q.head.Trigger),
 		Caller: q.run, CallerStep: q.key, Depth: q.head.Depth + 1, Fields: map[string]any{"body": body},
 	}
 	r, err := e.newRun(ctx, &ev, nil)

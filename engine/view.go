@@ -23,6 +23,7 @@ type RunView struct {
 	Reason     string     `json:"reason,omitempty"`
 	Summary    string     `json:"summary,omitempty"`
 	Parent     string     `json:"parent,omitempty"` // the run that this one repeats
+	Test       string     `json:"test,omitempty" enum:"pretend,really" doc:"It is a test run; pretend: calls that do more than read were not made."`
 	Caller     string     `json:"caller,omitempty"` // the run that called this one
 	CallerStep string     `json:"caller_step,omitempty"`
 	Trigger    any        `json:"trigger"`
@@ -95,6 +96,7 @@ func NewRunView(id RunID, w *workflow.Workflow, recs []Record) (*RunView, error)
 	if err != nil {
 		v.Summary = err.Error()
 	}
+	v.Test = TestMode(h.Trigger)
 	if !h.Parent.IsZero() {
 		v.Parent = h.Parent.String()
 	}

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -31,7 +33,30 @@ type Card struct {
 	Number     int    `json:"number" doc:"From 1 in the order of the file; 0: a trigger."`
 	State      string `json:"state" enum:"ok,not_set_up,connection,problem,skipped" doc:"not_set_up: something that it needs is missing; connection: it names none, or one that is not there."`
 	Problems   int    `json:"problems" doc:"Errors inside it, warnings not counted."`
+	Test       *Test  `json:"test,omitempty" doc:"What came of it when it was tried last."`
 }
+
+// Test is when a step was tried alone, and how that went.
+type Test struct {
+	At      time.Time `json:"at"`
+	Status  string    `json:"status"`
+	Changed bool      `json:"changed" doc:"The step says something else since."`
+}
+
+// AddResults notes on the cards what came of tries.
+func (m *Model) AddResults(results map[string]*Result) {
+	m.Each(func(e *workflow.OutlineEntry, list workflow.Path, _ int) bool {
+		if r := results[e.RunID]; r != nil && list != "triggers" {
+			card := m.Cards[string(e.Path)]
+			card.Test = &Test{At: r.At, Status: r.Status, Changed: r.Input != Says(e)}
+			m.Cards[string(e.Path)] = card
+		}
+		return true
+	})
+}
+
+// Says is a hash of all that a step says itself.
+func Says(e *workflow.OutlineEntry) string { return engine.VersionOf([]byte(e.Content())) }
 
 // NewModel makes the model of a text. w is what could be read of the same text and may be nil. The error is Problems
 // when the text cannot be read as a mapping.

@@ -126,6 +126,7 @@ func (s *Server) draftRoutes() {
 		Errors: append(change, http.StatusConflict),
 	}, s.publishDraft)
 	s.sampleRoutes()
+	s.draftTestRoutes()
 }
 
 // draft reads the draft of a workflow, stored or not, and the file as it is now (nil: there is none). conflict: the
@@ -204,12 +205,12 @@ func (s *Server) changeDraft(ctx context.Context, id, ifMatch string, required b
 		return nil, err
 	}
 	if d.Rev() == rev && d.Stored() {
-		return s.draftAnswer(d, file, conflict), nil
+		return s.draftAnswer(ctx, d, file, conflict)
 	}
 	if err := s.saveDraft(ctx, d); err != nil {
 		return nil, err
 	}
-	return s.draftAnswer(d, file, d.Follow(file)), nil
+	return s.draftAnswer(ctx, d, file, d.Follow(file))
 }
 
 // saveDraft stores a draft, keeps its webhooks alive and tells the event stream.
@@ -238,8 +239,16 @@ func (s *Server) saveDraft(ctx context.Context, d *draft.Draft) error {
 }
 
 // draftAnswer shows a draft.
-func (s *Server) draftAnswer(d *draft.Draft, file []byte, conflict bool) *draftAnswer {
-	return &draftAnswer{Status: http.StatusOK, ETag: `"` + d.Rev() + `"`, Body: s.draftView(d, file, conflict)}
+func (s *Server) draftAnswer(ctx context.Context, d *draft.Draft, file []byte, conflict bool) (*draftAnswer, error) {
+	out := &draftAnswer{Status: http.StatusOK, ETag: `"` + d.Rev() + `"`, Body: s.draftView(d, file, conflict)}
+	if out.Body.Model != nil && d.Stored() {
+		results, err := s.drafts.Results(ctx, d.ID)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Model.AddResults(results)
+	}
+	return out, nil
 }
 
 func (s *Server) draftView(d *draft.Draft, file []byte, conflict bool) draftView {
@@ -361,9 +370,11 @@ func (s *Server) createDraft(ctx context.Context, in *struct {
 	if err := s.saveDraft(ctx, d); err != nil {
 		return nil, err
 	}
-	out := s.draftAnswer(d, nil, false)
-	out.Status = http.StatusCreated
-	return out, nil
+	out, err := s.draftAnswer(ctx, d, nil, false)
+	if err == nil {
+		out.Status = http.StatusCreated
+	}
+	return out, err
 }
 
 // emptyWorkflow is what a new workflow begins as: a webhook at its own address, and nothing done yet.
@@ -427,7 +438,7 @@ func (s *Server) readDraft(ctx context.Context, in *DraftID) (*draftAnswer, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.draftAnswer(d, file, conflict), nil
+	return s.draftAnswer(ctx, d, file, conflict)
 }
 
 func (s *Server) deleteDraft(ctx context.Context, in *struct {

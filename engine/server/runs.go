@@ -25,6 +25,7 @@ type runItem struct {
 	Summary    string     `json:"summary" doc:"One sentence for people."`
 	Trigger    string     `json:"trigger" doc:"The id of the trigger."`
 	Parent     string     `json:"parent,omitempty" doc:"The run that this one repeats."`
+	Test       string     `json:"test,omitempty" enum:"pretend,really" doc:"It is a test run of a draft; pretend: calls that do more than read were not made."`
 	StartedAt  time.Time  `json:"started_at" doc:"When it was accepted."`
 	FinishedAt *time.Time `json:"finished_at" nullable:"true"`
 }
@@ -33,6 +34,9 @@ func newRunItem(r *engine.Row) runItem {
 	item := runItem{
 		ID: r.ID.String(), Workflow: r.Workflow, Version: r.Version, Status: r.Status.String(), Reason: r.Reason, Summary: r.Summary,
 		Trigger: r.Trigger, StartedAt: r.Accepted.UTC(),
+	}
+	if item.Test = engine.TestMode(r.Trigger); item.Test != "" {
+		item.Trigger = ""
 	}
 	if !r.Parent.IsZero() {
 		item.Parent = r.Parent.String()

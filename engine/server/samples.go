@@ -125,7 +125,7 @@ func (s *Server) samples(ctx context.Context, id string) ([]SampleItem, error) {
 		return nil, fmt.Errorf("runs of %s: %w", id, err)
 	}
 	for i := range runs.Items {
-		if known[runs.Items[i].ID] {
+		if known[runs.Items[i].ID] || engine.TestMode(runs.Items[i].Trigger) != "" {
 			continue
 		}
 		sample, err := s.sample(ctx, id, "run:"+runs.Items[i].ID.String())
@@ -241,14 +241,21 @@ func (s *Server) defaultSample(ctx context.Context, draftID string) (*draft.Samp
 			newest = sample
 		}
 	}
-	runs, err := s.Engine.Store.List(ctx, engine.Query{Workflow: draftID, Limit: 1})
+	runs, err := s.Engine.Store.List(ctx, engine.Query{Workflow: draftID, Limit: listedSamples})
 	if err != nil {
 		return nil, err
 	}
-	if len(runs.Items) > 0 && (newest == nil || runs.Items[0].Accepted.After(newest.At.Add(time.Second))) {
-		if sample, err := s.sample(ctx, draftID, "run:"+runs.Items[0].ID.String()); err == nil {
-			newest = sample
+	for i := range runs.Items {
+		row := &runs.Items[i]
+		if engine.TestMode(row.Trigger) != "" {
+			continue
 		}
+		if newest == nil || row.Accepted.After(newest.At.Add(time.Second)) {
+			if sample, err := s.sample(ctx, draftID, "run:"+row.ID.String()); err == nil {
+				newest = sample
+			}
+		}
+		break
 	}
 	return newest, nil
 }

@@ -204,7 +204,7 @@ func (s *Server) restoreVersion(ctx context.Context, in *VersionID) (*draftAnswe
 		if err := s.saveDraft(ctx, d); err != nil {
 			return nil, err
 		}
-		return s.draftAnswer(d, nil, false), nil
+		return s.draftAnswer(ctx, d, nil, false)
 	}
 	return s.changeDraft(ctx, in.ID, "", false, func(d *draft.Draft, _ []byte) error {
 		d.Change(string(text), draft.Label{Code: "edit.restore", Params: map[string]any{"version": in.Version}, Text: "Restore an earlier version"}, s.actor(ctx), time.Now().UTC())
@@ -505,9 +505,11 @@ func (s *Server) duplicateWorkflow(ctx context.Context, in *struct {
 	if err := s.saveDraft(ctx, d); err != nil {
 		return nil, err
 	}
-	out := s.draftAnswer(d, nil, false)
-	out.Status = http.StatusCreated
-	return out, nil
+	out, err := s.draftAnswer(ctx, d, nil, false)
+	if err == nil {
+		out.Status = http.StatusCreated
+	}
+	return out, err
 }
 
 func (s *Server) renameWorkflow(ctx context.Context, in *struct {

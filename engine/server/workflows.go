@@ -195,10 +195,11 @@ func (s *Server) workflowItem(f *folder.File) workflowItem {
 }
 
 func (s *Server) addLastRun(ctx context.Context, item *workflowItem) error {
-	runs, err := s.Engine.Store.List(ctx, engine.Query{Workflow: item.ID, Limit: 1})
+	runs, err := s.Engine.Store.List(ctx, engine.Query{Workflow: item.ID, Limit: 10})
 	if err != nil {
 		return fmt.Errorf("last run of %s: %w", item.ID, err)
 	}
+	runs.Items = slices.DeleteFunc(runs.Items, func(r engine.Row) bool { return engine.TestMode(r.Trigger) != "" })
 	if len(runs.Items) > 0 {
 		run := newRunItem(&runs.Items[0])
 		item.LastRun = &run

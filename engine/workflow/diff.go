@@ -122,7 +122,7 @@ func (d *comparison) match(a, b *Outline) {
 	}
 	contents := map[*OutlineEntry]string{}
 	for _, n := range append(olds[:len(olds):len(olds)], news...) {
-		contents[n.OutlineEntry] = n.content()
+		contents[n.OutlineEntry] = n.Content()
 	}
 	pair(func(o, n *outlineNode) bool { return o.ID != "" && o.ID == n.ID && o.Kind == n.Kind })
 	pair(func(o, n *outlineNode) bool {
@@ -151,8 +151,8 @@ func (d *comparison) match(a, b *Outline) {
 	})
 }
 
-// content is all that an entry says itself: not its id, nor the steps inside it.
-func (e *OutlineEntry) content() string {
+// Content is all that an entry says itself: not its id, nor the steps inside it.
+func (e *OutlineEntry) Content() string {
 	var b strings.Builder
 	for _, f := range e.Fields {
 		if f.Key != "id" && !e.isList(&f) {
