@@ -112,7 +112,7 @@ func (g *arguments) value(s connectors.Schema, depth int) any {
 		return object
 	case "array":
 		n := s.MinItems
-		if n == 0 && g.form {
+		if n == 0 && (g.form || depth == 1) { // in a query an empty list cannot be written either
 			n = 1
 		}
 		list := []any{}

@@ -151,13 +151,13 @@ func (b *builder) build(ops []*operation) error {
 	var list []*written
 	var lost error
 	one := func(op *operation) (*written, error) {
-		b.c.nodes, b.c.where = 0, "actions."+op.id
+		b.c.nodes, b.c.added, b.c.where = 0, nil, "actions."+op.id
 		w, err := b.action(op)
 		if err == nil {
 			err = b.c.finish()
 		}
 		if err != nil {
-			b.c.queue = nil
+			b.c.forget()
 			lost = fmt.Errorf("%s: %w", op.name(), err)
 			b.note(Note{LeftOut, op.name(), err.Error()})
 			return nil, err

@@ -19,8 +19,8 @@ type compiler struct {
 	names   map[string]string
 	taken   map[string]bool
 	queue   []shared
-	queued  int
-	schemas *object // name -> schema, in the order of their first use
+	added   []string // references of the components that the operation under way brought
+	schemas *object  // name -> schema, in the order of their first use
 	notes   []Note
 	where   string // the operation, for notes
 	cut     bool   // something was left out for its depth
@@ -251,7 +251,8 @@ func (c *compiler) plain(o *object) bool {
 // needed is never cut.
 func (c *compiler) schema(raw any, depth int, needed bool) (*object, error) {
 	o, _ := raw.(*object)
-	if ref, ok := o.value("$ref").(string); ok {
+	if ref, words := soleRef(o); ref != "" {
+		o = words
 		target, err := c.doc.lookup(ref)
 		if err != nil {
 			return nil, err
@@ -266,9 +267,7 @@ func (c *compiler) schema(raw any, depth int, needed bool) (*object, error) {
 			}
 			out := &object{}
 			out.set("$ref", "#/schemas/"+c.share(ref, target, depth))
-			if c.doc.version != "2.0" {
-				c.words(out, o, depth)
-			}
+			c.words(out, o, depth)
 			return out, nil
 		}
 		return c.write(flat, depth, needed)
@@ -281,6 +280,38 @@ func (c *compiler) schema(raw any, depth int, needed bool) (*object, error) {
 		return c.anything(flat, depth)
 	}
 	return c.write(flat, depth, needed)
+}
+
+// soleRef is the component that a schema stands for, and what else it says in words: `$ref` itself, or an allOf around
+// one `$ref`, which is how many documents write a description beside it.
+func soleRef(o *object) (ref string, words *object) {
+	if ref, ok := o.value("$ref").(string); ok {
+		return ref, o
+	}
+	words = &object{}
+	if len(o.list("allOf")) == 0 {
+		return "", nil
+	}
+	for _, part := range append([]any{o}, o.list("allOf")...) {
+		for _, m := range asObject(part).all() {
+			switch m.key {
+			case "allOf":
+			case "$ref":
+				if ref != "" {
+					return "", nil
+				}
+				ref, _ = m.val.(string)
+			case "title", "description", "default", "example", "examples", "deprecated", "nullable", "readOnly", "writeOnly", "xml", "externalDocs":
+				words.set(m.key, m.val)
+			default:
+				if !strings.HasPrefix(m.key, "x-") {
+					return "", nil
+				}
+				words.set(m.key, m.val)
+			}
+		}
+	}
+	return ref, words
 }
 
 func (c *compiler) tooDeep(flat *object, depth int, needed bool) bool {
@@ -338,12 +369,24 @@ func (c *compiler) share(ref string, target any, depth int) string {
 		name = fmt.Sprintf("%s_%d", base, i)
 	}
 	c.taken[name], c.names[ref] = true, name
+	c.added = append(c.added, ref)
 	c.schemas.set(name, nil) // keeps its place
 	c.queue = append(c.queue, shared{name, target, depth})
 	return name
 }
 
 var notName = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+
+// forget takes out what an operation brought that could not be read to its end.
+func (c *compiler) forget() {
+	c.queue = nil
+	for _, ref := range c.added {
+		name := c.names[ref]
+		delete(c.names, ref)
+		delete(c.taken, name)
+		c.schemas.remove(name)
+	}
+}
 
 // finish writes the components that are in line, and those that they name.
 func (c *compiler) finish() error {

