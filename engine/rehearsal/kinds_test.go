@@ -107,6 +107,11 @@ func TestReplayOfEveryStepKind(t *testing.T) {
 			if got.Outcome != tt.outcome || tt.step != "" && got.Step != tt.step || strings.Join(got.Guessed, " ") != tt.guessed {
 				t.Errorf("%s at %s, guessed %v: %+v", got.Outcome, got.Step, got.Guessed, got)
 			}
+			for _, c := range got.Steps {
+				if tt.step == "stock" && c.Step == "stock" && c.Path != "lines[1].stock" {
+					t.Errorf("the change is at %s, not in the second round", c.Path)
+				}
+			}
 		})
 	}
 }

@@ -73,6 +73,7 @@ type Ended struct {
 // StepChange is a difference of one step. Then and Now are cut off beyond 16 KiB.
 type StepChange struct {
 	Step   string          `json:"step"`
+	Path   string          `json:"path,omitempty" doc:"In a loop: the step of one round, such as lines[12].tell."`
 	Change string          `json:"change" enum:"input,output,status,new,gone,answer"`
 	Then   json.RawMessage `json:"then,omitempty"`
 	Now    json.RawMessage `json:"now,omitempty"`
@@ -225,6 +226,9 @@ func (r Replay) accepted(rec engine.Record) (engine.Record, error) {
 // maxShown bounds a value of a StepChange, in bytes.
 const maxShown = 16 << 10
 
+// maxChanges bounds the changes of one event: a loop has thousands of rounds.
+const maxChanges = 200
+
 // changes lists the steps with a difference, in the order of the draft; those that are gone come last.
 func changes(then, now *engine.Simulated) []StepChange {
 	old := make(map[string]*engine.StepView, len(then.View.Steps))
@@ -232,35 +236,43 @@ func changes(then, now *engine.Simulated) []StepChange {
 		old[then.View.Steps[i].Path] = &then.View.Steps[i]
 	}
 	var list []StepChange
-	add := func(step, change string, was, is json.RawMessage) {
-		list = append(list, StepChange{Step: step, Change: change, Then: shown(was), Now: shown(is)})
+	add := func(s *engine.StepView, change string, was, is json.RawMessage) {
+		if len(list) == maxChanges {
+			return
+		}
+		c := StepChange{Step: s.ID, Change: change, Then: shown(was), Now: shown(is)}
+		if s.Path != s.ID {
+			c.Path = s.Path
+		}
+		list = append(list, c)
 	}
 	for i := range now.View.Steps {
 		s := &now.View.Steps[i]
 		was := old[s.Path]
 		delete(old, s.Path)
 		switch {
+		case s.Round != nil: // its steps say what is different
 		case was == nil:
 			if s.Status != "skipped" {
-				add(s.ID, "new", nil, cmpRaw(s.Input, s.Output))
+				add(s, "new", nil, firstJSON(s.Input, s.Output))
 			}
 		case !equalJSON(was.Input, s.Input):
-			add(s.ID, "input", was.Input, s.Input)
+			add(s, "input", was.Input, s.Input)
 		case was.Status != s.Status:
-			add(s.ID, "status", quoteJSON(was.Status), quoteJSON(s.Status))
+			add(s, "status", quoteJSON(was.Status), quoteJSON(s.Status))
 		case len(s.Input) == 0 && !equalJSON(was.Output, s.Output): // what a call gave back is recorded or guessed
-			add(s.ID, "output", was.Output, s.Output)
+			add(s, "output", was.Output, s.Output)
 		}
 	}
 	for i := range then.View.Steps {
-		if s := &then.View.Steps[i]; old[s.Path] != nil && s.Status != "skipped" {
-			add(s.ID, "gone", cmpRaw(s.Input, s.Output), nil)
+		if s := &then.View.Steps[i]; old[s.Path] != nil && s.Round == nil && s.Status != "skipped" {
+			add(s, "gone", firstJSON(s.Input, s.Output), nil)
 		}
 	}
 	if then.Records != nil && len(list) == 0 { // a version that is not there any more left no answer to compare
 		was, is := answerJSON(then.Response), answerJSON(now.Response)
 		if !equalJSON(was, is) {
-			add("", "answer", was, is)
+			add(&engine.StepView{}, "answer", was, is)
 		}
 	}
 	return list
@@ -277,8 +289,8 @@ func answerJSON(r *engine.Response) json.RawMessage {
 	return text
 }
 
-// cmpRaw is the first of them that says something.
-func cmpRaw(a, b json.RawMessage) json.RawMessage {
+// firstJSON is the first of them that says something.
+func firstJSON(a, b json.RawMessage) json.RawMessage {
 	if len(a) > 0 {
 		return a
 	}

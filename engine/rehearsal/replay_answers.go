@@ -120,7 +120,7 @@ func (a *answers) note(_ context.Context, c engine.SimulatedCall) (any, error) {
 // noteRecorded is note for a version that is not there any more. Which action a step called is not known then: its
 // input has to tell.
 func (a *answers) noteRecorded(id engine.RunID, s *engine.StepView) {
-	got := a.byKey[engine.IdempotencyKey(id, s.ID)]
+	got := a.byKey[engine.IdempotencyKey(id, s.Path)]
 	if got == nil || len(s.Input) == 0 {
 		return
 	}
