@@ -262,3 +262,22 @@ func FuzzCron(f *testing.F) {
 		}
 	})
 }
+
+func TestNextNoteOfAClockChange(t *testing.T) {
+	for _, tt := range []struct{ cron, zone, now, want string }{
+		{"30 2 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z", "On 29 March 2026 the clocks in Europe/Berlin go forward by 60 min: 02:30 does not exist that day and runs at 03:00."},
+		{"30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", "On 25 October 2026 the clocks in Europe/Berlin go back by 60 min: 02:30 comes twice and runs the first time."},
+		{"0 9 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z", "On 29 March 2026 the clocks in Europe/Berlin go forward by 60 min: the times stay the same on the clock, their offset changes."},
+		{"45 1 * * *", "Australia/Lord_Howe", "2026-04-03T00:00:00Z", "On 5 April 2026 the clocks in Australia/Lord_Howe go back by 30 min: 01:45 comes twice and runs the first time."},
+		{"30 2 * * *", "Europe/Berlin", "2026-06-01T12:00:00Z", ""},
+		{"30 2 * * *", "UTC", "2026-03-27T12:00:00Z", ""},
+	} {
+		now, err := time.Parse(time.RFC3339, tt.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := trigger.Note(tt.cron, tt.zone, now); err != nil || got != tt.want {
+			t.Errorf("%s in %s at %s: %q, want %q (%v)", tt.cron, tt.zone, tt.now, got, tt.want, err)
+		}
+	}
+}

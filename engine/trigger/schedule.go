@@ -33,6 +33,13 @@ type schedule struct {
 	store    engine.Store
 	log      *slog.Logger
 	began    time.Time // when this process began to watch the clock
+	wall     wall
+}
+
+// wall is the clock on the wall: what it shows, and the wait until it shows a time. It may be set, and stand still.
+type wall struct {
+	now   func() time.Time
+	until func(ctx context.Context, at time.Time) error
 }
 
 // scheduleState is where a schedule stands, as the store keeps it.
@@ -49,7 +56,7 @@ func newSchedule(s *Set, w *workflow.Workflow, t *workflow.Trigger) (Trigger, er
 		return nil, err
 	}
 	return &schedule{
-		workflow: w, trigger: t, clock: clock, store: s.Store, began: s.began,
+		workflow: w, trigger: t, clock: clock, store: s.Store, began: s.began, wall: wall{wallNow, sleepUntil},
 		log: s.Log.With("workflow", w.ID, "trigger", t.ID),
 	}, nil
 }
@@ -75,10 +82,10 @@ func (s *schedule) Run(ctx context.Context, emit Emit) error {
 		if tick.IsZero() {
 			return errors.New("the schedule has no further time")
 		}
-		if err := sleepUntil(ctx, tick); err != nil {
+		if err := s.wall.until(ctx, tick); err != nil {
 			return err
 		}
-		now := wallNow()
+		now := s.wall.now()
 		ticks := []time.Time{tick}
 		// A tick was missed when it passed before this process ran, or while the machine stood still; not while
 		// the engine was full, for then this schedule waited for it.
@@ -95,7 +102,7 @@ func (s *schedule) Run(ctx context.Context, emit Emit) error {
 			continue
 		}
 		state = next
-		if after := wallNow(); after.Sub(now) > time.Second {
+		if after := s.wall.now(); after.Sub(now) > time.Second {
 			held = after
 		}
 	}
@@ -104,7 +111,7 @@ func (s *schedule) Run(ctx context.Context, emit Emit) error {
 // load reads the state, or writes that of a schedule that begins now.
 func (s *schedule) load(ctx context.Context, emit Emit) (scheduleState, error) {
 	var state scheduleState
-	key, now := scheduleKey(s.workflow.ID, s.trigger.ID), wallNow()
+	key, now := scheduleKey(s.workflow.ID, s.trigger.ID), s.wall.now()
 	err := readState(ctx, s.store, key, &state)
 	switch {
 	case err == nil && state.Spec == scheduleSpec(s.trigger.Schedule):
