@@ -52,3 +52,21 @@ func TestAll(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRegistry is what what ships adds to a start: nothing of it is read before it is used.
+func BenchmarkRegistry(b *testing.B) {
+	for b.Loop() {
+		if catalog.Registry().Connector("http") == nil {
+			b.Fatal("http is missing")
+		}
+	}
+}
+
+// BenchmarkManifest reads one manifest that ships.
+func BenchmarkManifest(b *testing.B) {
+	for b.Loop() {
+		if _, problems := catalog.Manifest("stripe"); problems != nil {
+			b.Fatal(problems)
+		}
+	}
+}

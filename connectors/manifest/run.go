@@ -327,6 +327,9 @@ func (s *source) sign(ctx context.Context, c *connectors.Call, d *draft, body []
 		return nil, p, connectors.Permanent(err)
 	}
 	scheme := s.schemes[c.Connection.Auth]
+	if scheme != nil && scheme.kind == connectors.AuthURL {
+		p.secrets = append(p.secrets, u.EscapedPath()) // an answer may repeat a part of the address
+	}
 	if scheme != nil {
 		var err error
 		if p.token, err = scheme.authorize(ctx, c, query, header, refused); err != nil {

@@ -176,7 +176,7 @@ func (e late) Unwrap() error { return context.DeadlineExceeded }
 // holds the whole address, query included.
 func Describe(ctx context.Context, host string, err error) error {
 	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	for errors.As(err, &wrapped) { // a client may wrap what its transport wrapped
 		err = wrapped.Err
 	}
 	var policy interface{ Permanent() bool }

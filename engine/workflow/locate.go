@@ -161,6 +161,12 @@ func (r *reporter) comment(n *yaml.Node) Position {
 	if n.Kind != yaml.ScalarNode || !isPlain(n) || n.Value == "" {
 		return Position{}
 	}
+	if single := !strings.ContainsRune(n.Value, '\n'); single && n.Line >= 1 && n.Line <= len(r.lines) {
+		// Most lines hold no #, and to walk the text of each takes long. A text may go on in the next line, though.
+		if line := r.lines[n.Line-1]; !strings.Contains(line, "#") && len(line) >= n.Column-1+len(n.Value) && strings.Contains(line, n.Value) {
+			return Position{}
+		}
+	}
 	at := r.end(n)
 	if at.Line < 1 || at.Line > len(r.lines) {
 		return Position{}

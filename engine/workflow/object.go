@@ -22,7 +22,7 @@ type object struct {
 
 // object begins to read n as a mapping. Where it is none, that is reported and the object is empty.
 func (r *reporter) object(n *yaml.Node, what string) *object {
-	o := &object{r: r, what: what, at: place(n), vals: map[string]*yaml.Node{}}
+	o := &object{r: r, what: what, at: place(n), vals: make(map[string]*yaml.Node, len(n.Content)/2), asked: make([]string, 0, 16)}
 	if n.Kind != yaml.MappingNode {
 		r.errorf(place(n), "", "%s is a mapping of keys to values, this is %s", what, describe(n))
 		return o

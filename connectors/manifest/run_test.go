@@ -1,0 +1,210 @@
+package manifest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/connectors/manifest"
+)
+
+const small = `manifest: 1
+id: small
+title: Small
+version: 1.0.0
+connection:
+  auth:
+    - {id: key, type: keys, secrets: {key: {title: Key}}, apply: {header.X-Key: "${{ secret.key }}", query.key: "${{ secret.key }}"}}
+    - {id: basic, type: basic}
+    - {id: bearer, type: bearer}
+    - {id: hook, type: url}
+    - {id: session, type: login, secrets: {user: {title: User}, pass: {title: Password}}, request: {method: POST, path: /login, body: {u: "${{ secret.user }}", p: "${{ secret.pass }}"}}, token: response.body.token}
+    - {id: machine, type: oauth2, flow: client_credentials, token_url: "https://api.example.com/token"}
+hosts: [api.example.com, "*.example.org"]
+defaults: {base_url: "https://api.example.com", rate: {limit: 10, per: 1s, remaining: 'response.headers["x-left"]', reset: 'response.headers["x-reset"]'}}
+actions:
+  read: {title: Read, safe: true, request: {method: GET, path: /v1/x}, output: response.body.deep.value}
+  send: {title: Send, request: {method: POST, path: /v1/x}, input: {properties: {a: {type: string}}}}
+  keyed: {title: Keyed, idempotency: header.Idempotency-Key, request: {method: POST, path: /v1/x}, input: {properties: {a: {type: string}}}}
+`
+
+func parse(t *testing.T) *connectors.Connector {
+	t.Helper()
+	m, problems := manifest.Parse("small.yaml", []byte(small), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return m.Connector
+}
+
+// connection is one of every auth, with canaries in the place of secrets.
+func connection(auth string) (connectors.Connection, []string) {
+	secrets := map[string]map[string]string{
+		"key":     {"key": "canary-key-4711"},
+		"basic":   {"username": "canary-user-4711", "password": "canary-pass/4711 ö"},
+		"bearer":  {"token": "canary-token-4711"},
+		"hook":    {"url": "https://api.example.com/canary-path-4711"},
+		"session": {"user": "canary-user-4711", "pass": "canary-pass-4711"},
+		"machine": {"client_id": "canary-id-4711", "client_secret": "canary-secret-4711"},
+	}[auth]
+	conn := connectors.Connection{Name: "main", Connector: "small", Auth: auth, Fields: map[string]any{}, Secrets: secrets}
+	var all []string
+	for _, s := range secrets {
+		all = append(all, s)
+	}
+	return conn, all
+}
+
+type trip func(*http.Request) (*http.Response, error)
+
+func (f trip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Whatever goes wrong, no message repeats a secret, and each says at least something.
+func TestNoSecretInErrors(t *testing.T) {
+	c := parse(t)
+	echo := func(status int, kind string) trip {
+		return func(r *http.Request) (*http.Response, error) {
+			w := httptest.NewRecorder()
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Location", r.URL.String())
+			w.WriteHeader(status)
+			body := ""
+			if r.Body != nil {
+				b := make([]byte, 4096)
+				n, _ := r.Body.Read(b)
+				body = string(b[:n])
+			}
+			fmt.Fprintf(w, "%s %s %v %s", r.Method, r.URL, r.Header, body)
+			return w.Result(), nil
+		}
+	}
+	failures := map[string]trip{
+		"refused": func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial %s: refused", r.URL.Host) },
+		"url": func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New("broken")}
+		},
+		"redirect": echo(302, "text/plain"), "not found": echo(404, "application/json"), "denied": echo(401, "text/plain"), "forbidden": echo(403, "text/plain"),
+		"broken": echo(500, "text/plain"), "html": echo(200, "text/html"), "half": echo(200, "application/json"), "limited": echo(429, "text/plain"), "text": echo(200, "text/plain"),
+	}
+	for _, auth := range []string{"key", "basic", "bearer", "hook", "session", "machine"} {
+		for name, fail := range failures {
+			conn, canaries := connection(auth)
+			call := &connectors.Call{Connection: conn, Input: map[string]any{}, HTTP: &http.Client{Transport: fail}, Now: time.Now(), Key: "k"}
+			_, err := c.Action("read").Do(t.Context(), call)
+			if err == nil {
+				t.Errorf("%s, %s: no error", auth, name)
+				continue
+			}
+			for _, canary := range canaries {
+				for _, form := range []string{canary, url.QueryEscape(canary), url.PathEscape(canary), strings.TrimPrefix(canary, "https://api.example.com")} {
+					if strings.Contains(err.Error(), form) {
+						t.Errorf("%s, %s: the message repeats a secret: %v", auth, name, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A call that breaks off after it was sent is unknown, unless a repeat does no harm; one that never left is not.
+func TestCutOff(t *testing.T) {
+	c := parse(t)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer server.Close()
+	conn, _ := connection("bearer")
+	conn.Fields["base_url"] = server.URL
+	do := func(action string) error {
+		call := &connectors.Call{Connection: conn, Input: map[string]any{}, HTTP: server.Client(), Now: time.Now(), Key: "k"}
+		_, err := c.Action(action).Do(t.Context(), call)
+		return err
+	}
+	if err := do("send"); !connectors.IsUnknown(err) {
+		t.Errorf("a POST that was cut off is not unknown: %v", err)
+	}
+	for _, action := range []string{"read", "keyed"} {
+		if err := do(action); err == nil || connectors.IsUnknown(err) || connectors.IsPermanent(err) {
+			t.Errorf("%s is not worth another try: %v", action, err)
+		}
+	}
+	server.Close()
+	if err := do("send"); err == nil || connectors.IsUnknown(err) {
+		t.Errorf("a POST that never left is unknown: %v", err)
+	}
+}
+
+// Secrets go to the hosts of the connection, however an address is spelled.
+func TestHosts(t *testing.T) {
+	c := parse(t)
+	for address, allowed := range map[string]bool{
+		"https://api.example.com/x": true, "https://API.example.com/x": true, "https://a.b.example.org/": true, "https://api.example.com:8443/": true,
+		"https://api.example.com.evil.example/": false, "https://evil-api.example.com/": false, "https://api.example.com@evil.example/": false,
+		"https://example.org/": false, "https://xexample.org/": false, "https://аpi.example.com/": false, "https://127.0.0.1/": false,
+	} {
+		sent := false
+		conn, _ := connection("hook")
+		conn.Secrets["url"] = address
+		call := &connectors.Call{Connection: conn, Input: map[string]any{}, Now: time.Now(), HTTP: &http.Client{Transport: trip(func(*http.Request) (*http.Response, error) {
+			sent = true
+			return nil, errors.New("enough")
+		})}}
+		_, err := c.Action("read").Do(t.Context(), call)
+		if sent != allowed || err == nil {
+			t.Errorf("%s: sent %t, want %t (%v)", address, sent, allowed, err)
+		}
+	}
+}
+
+// limits records what an action tells of the rate limit.
+type limits struct {
+	key  string
+	rate connectors.Rate
+	told []connectors.Usage
+}
+
+func TestRateIsTold(t *testing.T) {
+	c := parse(t)
+	conn, _ := connection("bearer")
+	l := &limits{}
+	answer := func(status int, header map[string]string) *http.Client {
+		return &http.Client{Transport: trip(func(*http.Request) (*http.Response, error) {
+			w := httptest.NewRecorder()
+			for k, v := range header {
+				w.Header().Set(k, v)
+			}
+			w.WriteHeader(status)
+			return w.Result(), nil
+		})}
+	}
+	now := time.Now()
+	call := &connectors.Call{Connection: conn, Input: map[string]any{}, HTTP: answer(204, map[string]string{"x-left": "3", "x-reset": "20"}), Now: now, Limits: l}
+	if _, err := c.Action("send").Do(t.Context(), call); err != nil {
+		t.Fatal(err)
+	}
+	if l.key != "small/main" || l.rate != (connectors.Rate{Limit: 10, Per: time.Second}) {
+		t.Errorf("asked for %q at %v", l.key, l.rate)
+	}
+	if want := (connectors.Usage{Known: true, Remaining: 3, Until: now.Add(20 * time.Second)}); len(l.told) != 1 || l.told[0] != want {
+		t.Errorf("told %v, want %v", l.told, want)
+	}
+	call.HTTP = answer(429, map[string]string{"Retry-After": "7"})
+	if _, err := c.Action("send").Do(t.Context(), call); err == nil {
+		t.Fatal("429 is no error")
+	}
+	if want := (connectors.Usage{Until: now.Add(7 * time.Second)}); len(l.told) != 2 || l.told[1] != want {
+		t.Errorf("told %v, want %v at last", l.told, want)
+	}
+}
+
+func (l *limits) Wait(_ context.Context, key string, r connectors.Rate) error {
+	l.key, l.rate = key, r
+	return nil
+}
+
+func (l *limits) Learn(_ string, u connectors.Usage) { l.told = append(l.told, u) }
