@@ -21,6 +21,16 @@ type connectorItem struct {
 	Actions  int    `json:"actions" doc:"How many actions a person may choose from."`
 	Triggers int    `json:"triggers"`
 	Account  bool   `json:"account" doc:"It needs a connection."`
+
+	Does   []namedItem `json:"does" nullable:"false" doc:"Its actions by name, without their forms."`
+	Starts []namedItem `json:"starts" nullable:"false" doc:"Its triggers by name."`
+}
+
+// namedItem is an action or a trigger of a connector by name.
+type namedItem struct {
+	ID      string `json:"id"`
+	Title   string `json:"title"`
+	Summary string `json:"summary"`
 }
 
 // ConnectorView is a connector with all that a form needs.
@@ -162,10 +172,19 @@ func (s *Server) listConnectors(_ context.Context, in *Paging) (*body[page[conne
 	for i, c := range all {
 		items[i] = connectorItem{
 			ID: c.ID, Title: c.Title, Version: c.Version, Icon: iconPath(c), Own: s.Connectors.IsOwn(c.ID), Triggers: len(c.Triggers), Account: len(c.Auth) > 0,
+			Does: []namedItem{}, Starts: []namedItem{},
 		}
 		for j := range c.Actions {
 			if c.Actions[j].Show != "hidden" {
 				items[i].Actions++
+				items[i].Does = append(items[i].Does, namedItem{c.Actions[j].Name, c.Actions[j].Title, c.Actions[j].Summary})
+			}
+		}
+	}
+	for i, c := range all {
+		for j := range c.Triggers {
+			if c.Triggers[j].Show != "hidden" {
+				items[i].Starts = append(items[i].Starts, namedItem{c.Triggers[j].Name, c.Triggers[j].Title, c.Triggers[j].Summary})
 			}
 		}
 	}

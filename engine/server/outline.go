@@ -44,6 +44,9 @@ func (s *Server) outline(steps []*workflow.Step, depth int) []outlineItem {
 			item.Detail = do.As
 		}
 		items = append(items, item)
+		for _, list := range step.Lists() {
+			items = append(items, s.outline(list, depth+1)...)
+		}
 		items = append(items, s.outline(step.OnError.Steps, depth+1)...)
 	}
 	return items

@@ -9,13 +9,13 @@ const rules = [
   [/\{@html/, '{@html} shows data as markup'],
   [/from '@lucide\/svelte'/, "import an icon by its own path, '@lucide/svelte/icons/x': the package compiles 2,000 of them"],
   [/\bstyle="/, 'a style attribute; use style:name={value} or a class'],
-  [/\b(?:margin|padding|border)-(?:left|right)\b|\b(?:left|right):\s/, 'a side by name; use inline-start and inline-end, which follow the direction of the text'],
+  [/\b(?:margin|padding|border)-(?:left|right)\b|\b(?:left|right):\s/, 'a side by name; use inline-start and inline-end, which follow the direction of the text', /svelte$|css$/],
   [/https?:\/\/(?!127\.0\.0\.1|localhost|www\.w3\.org|api\.example|chat\.example|shop\.example|example)/, 'an address outside'],
 ]
 for (const file of walk(root + 'src/')) {
   if (!/\.(svelte|ts|css)$/.test(file) || file.endsWith('.types.ts')) continue
   readFileSync(file, 'utf8').split('\n').forEach((line, i) => {
-    for (const [rule, why] of rules) if (rule.test(line)) bad.push(`${file.slice(root.length)}:${i + 1}: ${why}`)
+    for (const [rule, why, only] of rules) if (rule.test(line) && (!only || only.test(file))) bad.push(`${file.slice(root.length)}:${i + 1}: ${why}`)
   })
 }
 
@@ -33,8 +33,8 @@ for (const [file, texts] of Object.entries(languages)) {
 }
 const source = walk(root + 'src/').filter((f) => /\.(svelte|ts)$/.test(f)).map((f) => readFileSync(f, 'utf8')).join('\n')
 for (const key of english) {
-  const family = key.slice(0, key.lastIndexOf('.') + 1)
-  if (!source.includes(`'${key}'`) && !source.includes('`' + family + '${')) bad.push(`messages/en.json: nothing uses ${key}`)
+  const families = [...key.matchAll(/[._]/g)].map((m) => '`' + key.slice(0, m.index + 1) + '${')
+  if (!source.includes(`'${key}'`) && !families.some((f) => source.includes(f))) bad.push(`messages/en.json: nothing uses ${key}`)
 }
 if (bad.length) {
   console.error(bad.join('\n'))

@@ -107,6 +107,7 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
 
 /** Runs of every kind: done, stopped by a filter, failed, and calls that were refused. */
 export async function seedRuns(bell, { many = 24 } = {}) {
+  await fetch(bell.url + '/hooks/lead-intake', { method: 'POST', headers: { 'Content-Type': 'text/csv' }, body: 'a,b' })
   const people = ['Ada Lovelace', 'Grace Hopper', 'Edsger Dijkstra', 'Barbara Liskov', 'Donald Knuth', 'Radia Perlman']
   for (let i = 0; i < many; i++) {
     const name = people[i % people.length]
@@ -116,6 +117,5 @@ export async function seedRuns(bell, { many = 24 } = {}) {
   for (let i = 0; i < 3; i++) await bell.call('POST', '/hooks/tickets', { id: i, subject: 'The bell does not ring', priority: i ? 'low' : 'high' })
   await bell.call('POST', '/hooks/invoices', { number: 'RE-2041', total: 119.5, from: 'billing@example.com' })
   await fetch(bell.url + '/hooks/lead-intake', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"name": "Ada", ' })
-  await fetch(bell.url + '/hooks/lead-intake', { method: 'POST', headers: { 'Content-Type': 'text/csv' }, body: 'a,b' })
   await bell.settle()
 }

@@ -27,3 +27,16 @@ async function openRun(p, workflow, status) {
   await p.goto(p.base + '/runs/' + found.items[0].id)
   await p.locator('main ol li').first().waitFor()
 }
+
+screens.push(
+  { name: 'new', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/new'); await p.getByText('What should happen first?').waitFor(); await p.waitForTimeout(200) } },
+  { name: 'editor-trigger', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=triggers.form'); await p.getByLabel('Your address').waitFor(); await p.waitForTimeout(400) } },
+  { name: 'editor-filter', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=filter_1'); await p.getByLabel('Test', { exact: true }).waitFor(); await p.waitForTimeout(600) } },
+  { name: 'editor-set', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.message'); await p.getByText('Add field').waitFor(); await p.waitForTimeout(600) } },
+  { name: 'editor-use', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.tell'); await p.getByText('If this fails').waitFor(); await p.waitForTimeout(800) } },
+  { name: 'editor-yaml', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=yaml'); await p.locator('.cm-content').waitFor(); await p.waitForTimeout(300) } },
+  { name: 'editor-settings', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=settings'); await p.getByText('Keep these in order').waitFor() } },
+  { name: 'editor-add', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Add a step after Only continue if' }).click(); await p.getByRole('option', { name: 'Prepare data' }).waitFor() } },
+  { name: 'editor-publish', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Review and publish' }).click(); await p.getByText('What changes').waitFor() } },
+  { name: 'editor-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/workflows/none'); await p.getByText('There is no such workflow').waitFor() } },
+)

@@ -1,6 +1,7 @@
 // Made by `npm run api` from the description of the API. Do not edit.
 
 export type ActionItem = { id: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ input: Record<string, unknown>; /** What it is in the description that the connector was imported from; empty: it was written by hand. */ operation: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ output: Record<string, unknown>; /** It only reads, so it may be polled. */ safe: boolean; /** An example of its output. */ sample: unknown; show: "main" | "more" | "hidden"; summary: string; title: string }
+export type Add_sampleRequest = { delivery?: string; /** What was sent: the body of a webhook, the item of a poll. */ json?: unknown; /** Exactly one of json, run and delivery is given. */ run?: string; title?: string; /** json: the trigger that it comes from; the first if left out. */ trigger?: string }
 export type AuthItem = { fields: string[]; id: string; secrets: string[]; title: string }
 export type Bucket = { failed: number; runs: number }
 export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** Its name, else what it does in words. */ title: string }
@@ -9,7 +10,7 @@ export type Comparison = { left: unknown; op: string; result: boolean; right?: u
 export type ConnectionItem = { auth: string; calls_today: number; /** A person signs in to it: POST /api/v1/oauth. */ can_sign_in: boolean; can_test: boolean; /** When it was tested last. */ checked_at?: string; connector: string; /** Its tests of the last 30 days, oldest first. */ days?: Day[] | null; /** bellhop.yaml has it. What it sets there can only be changed there. */ declared: boolean; /** Something of it was entered here. */ entered: boolean; /** When it stops to work unless somebody signs in again. */ expires_at?: string; fields: Record<string, unknown>; /** Where its secrets may go; empty: as the connector says. */ hosts: string[]; /** Whose account it is, from the last test that worked. */ label?: string; name: string; /** Whether its fields and secrets are complete and nobody has to sign in. Nobody was called to find out. */ ok: boolean; /** Why it is not working. */ reason?: string; /** Calls that the other side answered 401 or 403. */ refused_today: number; scopes?: string[] | null; secrets: ConnectionSecret[]; /** When its state became what it is. */ since?: string; state: "incomplete" | "sign_in" | "failing" | "untested" | "working"; /** The workflows that depend on it. */ used_by: string[] }
 export type ConnectionSecret = { at?: string; by?: string; /** Where it comes from, when it is not entered here. */ from?: string; help?: string; multiline?: boolean; name: string; optional?: boolean; set: boolean; title: string }
 export type ConnectionValues = { /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
-export type ConnectorItem = { id: string; title: string }
+export type ConnectorItem = { /** What it can do, without the forms. */ actions: NamedItem[]; id: string; title: string; triggers: NamedItem[] }
 export type ConnectorTrigger = { id: string; sample: unknown; title: string }
 export type ConnectorView = { actions: ActionItem[]; /** The ways in which a connection may sign its calls; none: it needs no connection. */ auth: AuthItem[]; id: string; /** JSON Schemas: connection holds the plain fields of a connection, the others are named by actions. */ schemas: Record<string, Record<string, unknown>>; title: string; triggers: ConnectorTrigger[]; version: string }
 export type Create_connectionRequest = { /** One of the connector's ways to prove who it is; empty: its only one. */ auth?: string; connector: string; name: string; /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
@@ -25,18 +26,22 @@ export type DryPoll = { /** It would be the first poll, which remembers what is 
 export type Edit_draftRequest = { ops: Op[] }
 export type Ended = { status?: string; summary?: string }
 export type ErrorDetail = { /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */ location?: string; /** Error message text */ message?: string; /** The value at the given location */ value?: unknown }
-export type Evaluate_expressionsRequest = { items: Evaluation[] }
-export type Evaluated = { error?: EvaluationError; /** The data that it reads, such as trigger.body.total. */ refs: string[]; /** Of the value; empty when there is an error. */ type: "nothing" | "boolean" | "number" | "text" | "list" | "object" | ""; /** The result; null when there is an error. */ value: unknown }
+export type Evaluate_expressionsRequest = { /** A draft whose event and steps are the sample of the items that have none. */ draft?: string; items: Evaluation[]; /** With draft: the event; its pinned or newest one if left out. */ sample?: string; /** With draft: the step (run_id) that the expressions stand in. */ step?: string }
+export type Evaluated = { /** Of a condition: the comparisons that decided it, with their values. */ because?: Comparison[] | null; error?: EvaluationError; /** What it reads and the sample does not have. */ missing: string[]; /** The data that it reads, such as trigger.body.total. */ refs: string[]; /** Of the value; empty when there is an error. */ type: "nothing" | "boolean" | "number" | "text" | "list" | "object" | ""; /** The result; null when there is an error. */ value: unknown }
 export type EvaluatedList = { /** One for each item of the request, in its order. */ items: Evaluated[] }
 export type Evaluation = { /** An expression, as in filter. */ expr?: string; /** The roots that it sees, such as {"trigger": {"body": {}}}. */ sample?: unknown; /** A text with ${{ }}, as in with. Exactly one of expr and template is given. */ template?: string }
 export type EvaluationError = { column?: number; hint?: string; line?: number; message: string }
 export type Expression_rowsRequest = { /** A condition to show. Exactly one of expr and rows is given. */ expr?: string; /** Rows to write. */ rows?: Rows }
 export type Failure = { /** What happened, for programs and translation. */ code?: string; /** What went wrong, and where. */ detail: string; /** What did and did not happen. */ effect?: string; /** What is wrong with the request, one by one. */ errors?: ErrorDetail[] | null; /** What can be done about it, as buttons. */ fixes?: FixItem[] | null; /** What to do about it. */ hint?: string; /** What is wrong with the workflow file, one by one. */ problems?: Problem[] | null; /** What the other side answered. */ raw?: string; status: number; /** 409 and 412: the text that it has now. */ text?: string; /** What went wrong in the words of a user; the name of the status where there is no code. */ title: string; /** about:blank where status alone says what kind of problem it is, else urn:bellhop: and the code. */ type: string; /** 409, 412 and 428: the version that the file, or the revision that the draft has now. */ version?: string }
+export type Field = { /** Of an object its fields, of a list those of its first entry. */ children?: Field[] | null; /** How many entries a list or an object has. */ count?: number; /** The value is longer than what is shown. */ cut?: boolean; /** Shown folded at first, such as headers. */ folded?: boolean; label: string; /** As an expression writes it. */ path: string; type: "nothing" | "boolean" | "number" | "text" | "list" | "object"; /** Of a boolean, a number or a text, which is cut after 200 characters. */ value?: unknown }
+export type FieldsView = { /** By trigger and step, the nearest first. */ groups: Group[]; /** The event that the values are from; left out: there is none, and the values are examples. */ sample?: SampleItem }
 export type Fix = { label: Label; ops: Op[] }
 export type FixItem = { /** What the button does, such as reload, undo or resolve:theirs. */ action: string; label: string }
+export type Group = { /** When the values came to be. */ at?: string; /** The values are examples: the step was not run with this event. */ example: boolean; fields: Field[]; kind: string; /** Nothing is known of its output: test the step first. */ locked: boolean; /** Whether the step has an id, which expressions need. Give it one with a rename. */ named: boolean; /** The address of the trigger or step in the draft. */ path: string; /** trigger, steps.<id>, or the root of a loop, such as item. */ source: string; /** The id of the step; empty: the trigger. */ step: string; title: string; /** connector.action of a step with use. */ use: string }
 export type Histogram = { buckets: Bucket[]; /** There are more: only the newest were counted. */ partial: boolean; /** Width of a bucket. */ seconds: number; /** Begin of the first bucket. */ since: string; total: number }
 export type Label = { code: string; params?: Record<string, unknown>; text: string }
 export type Model = { /** What the list shows of each trigger and step, by path. */ cards: Record<string, Card>; description: string; /** What the text says: false turns the workflow off. */ enabled: boolean; /** The settings of the workflow: all its keys but triggers, steps and on_failure, in the order of the file. */ fields: OutlineField[]; /** For people; made from the id where the file gives none. */ name: string; on_failure: OutlineEntry[]; steps: OutlineEntry[]; tags: string[]; triggers: OutlineEntry[] }
+export type NamedItem = { id: string; summary: string; title: string }
 export type Op = { /** insert, paste: before which entry; the end if left out. move: the place in the list, counted without the entry. */ at?: number; /** rename: the new id of the step or trigger, or the new key of the field. Everything that refers to it follows. */ name?: string; op: "set" | "insert" | "delete" | "move" | "rename" | "note" | "paste"; /** What is changed, such as steps.notify.with.channel. insert and paste: the list, such as steps or steps.fan.paths[0].steps. */ path: string; /** note: the comment above the entry; empty removes it. paste: YAML of one or more steps. insert: YAML in the place of value. */ text?: string; /** move: the list that it goes to; its own if left out. */ to?: string; /** set, insert: the new value. Fields are written in this order. */ value?: unknown }
 export type OutlineEntry = { /** Its keys in the order of the file. */ fields: OutlineField[]; /** Its first line, from 1, its note not counted. */ from: number; /** Empty where the file gives none. */ id: string; /** The key that says what it does; empty: there is none yet. */ kind: string; /** The lists of steps inside it. */ lists: OutlineList[]; /** The comment above it, without the # marks. */ note: string; /** Its address for edits: steps.<id>, or its place where it has no id. */ path: string; /** The id by which runs and problems call it: the one that it gets where the file gives none. */ run_id: string; /** Its last line. */ to: number }
 export type OutlineField = { column: number; end_column: number; /** Where it ends. */ end_line: number; /** The value is an expression as it stands, without ${{ }}. */ expression?: boolean; key: string; /** Where the value begins, from 1. */ line: number; path: string; /** The condition as rows; left out where rows cannot say it. */ rows?: Rows; /** The value as the file has it: texts with their templates, objects in the order of the file. */ value: unknown }
@@ -46,9 +51,11 @@ export type PageConnectionItem = { items: ConnectionItem[]; /** Cursor of the ne
 export type PageConnectorItem = { items: ConnectorItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageDeliveryItem = { items: DeliveryItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageDraftItem = { items: DraftItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageSampleItem = { items: SampleItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageSeenKey = { items: SeenKey[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageTemplateItem = { items: TemplateItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageWorkflowItem = { items: WorkflowItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type Pin_sampleRequest = { pinned: boolean }
 export type PlacedProblem = { column: number; end_column: number; end_line: number; file: string; fix?: Fix; hint?: string; line: number; message: string; /** The trigger, step or field that it is in; empty: the file as a whole. */ path: string; snippet?: string; step?: string; warning?: boolean }
 export type PollRecord = { /** A person asked for it. */ asked?: boolean; at: string; /** What it found was remembered, and nothing started. */ baseline?: boolean; /** Items that were left out, because they have no key. */ broken?: number; error?: string; /** Items in the answer. */ fetched: number; ms: number; /** Items that were new, or had another version. */ new: number; /** Calls that were answered; absent: none was. */ pages?: number; /** Runs. */ started: number; /** The other side answered 304: nothing has changed. */ unchanged?: boolean; warning?: string }
 export type PollRequest = { /** Only say what would start. */ dry?: boolean }
@@ -69,8 +76,12 @@ export type RowsView = { /** Whether a form can edit the rows: groups stand at m
 export type RunDetail = { caller?: string; caller_step?: string; /** Whether that version is the one that runs now. */ current: boolean; finished_at: string | null; id: string; parent?: string; /** The steps of the version that ran, in the order of its file. */ plan: OutlineItem[]; reason?: string; started_at: string; status: string; steps: StepView[] | null; summary?: string; /** Every attempt at a step that was tried more than once, in their order. */ tries: TryItem[]; trigger: unknown; triggers: TriggerItem[]; version: string; workflow: string; workflow_name: string }
 export type RunItem = { finished_at: string | null; id: string; /** The run that this one repeats. */ parent?: string; /** Why it ended that way, as one word. */ reason?: string; /** When it was accepted. */ started_at: string; status: "queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled"; /** One sentence for people. */ summary: string; /** The id of the trigger. */ trigger: string; version: string; workflow: string }
 export type RunPage = { items: RunItem[]; /** Cursor of the next page; empty at the end. */ next: string; /** With q: the search stopped at its bound in time; next goes on. */ partial?: boolean; /** With q: how many runs were read for this page. */ scanned?: number }
+export type SampleItem = { at: string; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
+export type SampleView = { at: string; /** What expressions see: trigger, and steps where outputs are known. */ data: Record<string, unknown>; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
 export type ScheduleState = { last?: string; /** What happens with the times at which the server was off. */ missed: "none" | "last" | "all"; next: string[] | null; /** What a change of clocks does to the next times; absent: none comes before them. */ next_note?: string; /** What happens when the run before has not ended. */ overlap: "queue" | "skip" | "allow"; summary: string }
 export type SeenKey = { /** When its version changed last; equal to first_seen when it never did. */ changed: string; first_seen: string; /** At most 512 bytes of it. */ key: string; /** The run that it started last; empty: none, such as at the first poll. */ run?: string; version?: string }
+export type Send_sampleRequest = { /** The body; an example if left out. */ json?: unknown; /** The webhook; the first if left out. */ trigger?: string }
+export type SentSample = { address: string; /** The answer itself. */ answer: string; /** The sample that it can be used as; empty when it was refused. */ sample: string; /** HTTP status of the answer. */ status: number }
 export type Set_enabledRequest = { enabled: boolean }
 export type SignedIn = { connection: string; done: boolean; ok: boolean; /** Why it failed. */ reason?: string }
 export type SigningInBody = { /** What the person enters there (device flow). */ code?: string; expires_at: string; state: string; /** Where the person goes. */ url: string }
@@ -192,6 +203,12 @@ export interface Calls {
     body: Edit_draftRequest
     result: DraftView
   }
+  "GET /drafts/{id}/fields": {
+    path: { id: string }
+    query: { step?: string; sample?: string }
+    body: undefined
+    result: FieldsView
+  }
   "POST /drafts/{id}/publish": {
     path: { id: string }
     query: {  }
@@ -209,6 +226,42 @@ export interface Calls {
     query: {  }
     body: Resolve_draftRequest
     result: DraftView
+  }
+  "GET /drafts/{id}/samples": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: PageSampleItem
+  }
+  "POST /drafts/{id}/samples": {
+    path: { id: string }
+    query: {  }
+    body: Add_sampleRequest
+    result: SampleItem
+  }
+  "DELETE /drafts/{id}/samples/{sample}": {
+    path: { id: string; sample: string }
+    query: {  }
+    body: undefined
+    result: void
+  }
+  "GET /drafts/{id}/samples/{sample}": {
+    path: { id: string; sample: string }
+    query: {  }
+    body: undefined
+    result: SampleView
+  }
+  "PUT /drafts/{id}/samples/{sample}/pin": {
+    path: { id: string; sample: string }
+    query: {  }
+    body: Pin_sampleRequest
+    result: SampleItem
+  }
+  "POST /drafts/{id}/send_sample": {
+    path: { id: string }
+    query: {  }
+    body: Send_sampleRequest
+    result: SentSample
   }
   "PUT /drafts/{id}/text": {
     path: { id: string }

@@ -1,0 +1,250 @@
+// One draft in the editor: its text is on the server, an edit is an operation there. Edits go one after another; what
+// cannot be sent stays here and is sent again, so nothing is lost. Another tab or person shows as a conflict.
+import { api, ApiError, isAbort, isOffline, isStale } from './api'
+import type { Card, DraftView, Evaluated, Field, FieldsView, Op, OutlineEntry, OutlineField, OutlineList, SampleItem } from './api.types'
+import { stream } from './events.svelte'
+import { t } from './i18n'
+import { toasts } from './toasts.svelte'
+
+export type SaveState = 'saved' | 'saving' | 'offline'
+type Work = (rev: string) => Promise<DraftView>
+
+export class Editor {
+  draft = $state.raw<DraftView>()
+  error = $state.raw<unknown>()
+  save = $state<SaveState>('saved')
+  /** What was refused, beside the field that asked for it. */
+  refused = $state('')
+  samples = $state.raw<SampleItem[]>([])
+  sample = $state('')
+  fields = $state.raw<FieldsView>()
+  enabled = $state(false)
+  live = $state('') // the version that runs
+  /** Where a click in the data panel puts its value. */
+  target: ((path: string) => void) | undefined
+  private queue: Promise<void> = Promise.resolve()
+  private waiting = 0
+  private off: (() => void)[] = []
+  private fieldsTurn = 0
+  private step = ''
+  stopped = false
+
+  constructor(readonly id: string) {}
+
+  get model() {
+    return this.draft?.model
+  }
+  get labels(): Record<string, string> {
+    const out: Record<string, string> = {}
+    const walk = (fields: Field[] | null | undefined) => {
+      for (const f of fields ?? []) {
+        out[f.path] = f.label
+        walk(f.children)
+      }
+    }
+    for (const g of this.fields?.groups ?? []) walk(g.fields)
+    return out
+  }
+
+  async open(): Promise<void> {
+    try {
+      this.draft = await api('GET /drafts/{id}', { path: { id: this.id } })
+      this.error = undefined
+      void this.loadWorkflow()
+      await this.loadSamples()
+    } catch (e) {
+      this.error = e
+    }
+  }
+
+  follow() {
+    this.off.push(
+      stream.on([`draft:${this.id}`, `deliveries:${this.id}`, 'workflows'], (e) => {
+        if (e.type === 'draft.changed' && e.data.rev !== this.draft?.rev && this.waiting === 0) void this.refresh()
+        else if (e.type === 'delivery.received' && e.data.workflow === this.id) void this.caught(String(e.data.delivery))
+        else if (e.type === 'workflow.changed' && (e.data.workflow ?? e.data.id) === this.id) {
+          void this.loadWorkflow()
+          if (this.waiting === 0) void this.refresh()
+        } else if (e.type === 'reset' && this.waiting === 0) {
+          void this.refresh()
+          void this.loadSamples()
+        }
+      }),
+    )
+  }
+  stop() {
+    this.stopped = true
+    for (const f of this.off) f()
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      this.take(await api('GET /drafts/{id}', { path: { id: this.id } }))
+    } catch {
+      // what is shown stays; the next edit tells
+    }
+  }
+  async loadWorkflow(): Promise<void> {
+    try {
+      const w = await api('GET /workflows/{id}', { path: { id: this.id } })
+      this.enabled = w.enabled
+      this.live = w.version
+    } catch {
+      this.enabled = false
+      this.live = ''
+    }
+  }
+
+  /** An event came in while somebody watches: it is chosen at once. */
+  arrived = $state<SampleItem>()
+  private async caught(delivery: string) {
+    await this.loadSamples()
+    const found = this.samples.find((s) => s.id === 'delivery:' + delivery || s.id.endsWith(delivery))
+    if (!found) return
+    this.arrived = found
+    if (found.outcome !== 'refused' && !this.samples.some((s) => s.pinned)) await this.choose(found.id)
+  }
+  async loadSamples(): Promise<void> {
+    try {
+      const page = await api('GET /drafts/{id}/samples', { path: { id: this.id }, query: {} })
+      this.samples = page.items
+      if (!this.sample || !page.items.some((s) => s.id === this.sample)) {
+        this.sample = (page.items.find((s) => s.pinned) ?? page.items.find((s) => s.outcome !== 'refused'))?.id ?? ''
+      }
+      await this.loadFields(this.step)
+    } catch {
+      this.samples = []
+    }
+  }
+  async choose(id: string): Promise<void> {
+    this.sample = id
+    await this.loadFields(this.step)
+  }
+  /** The data that a step can use, with the values of the chosen event. */
+  async loadFields(step: string): Promise<void> {
+    this.step = step
+    const turn = ++this.fieldsTurn
+    try {
+      const got = await api('GET /drafts/{id}/fields', { path: { id: this.id }, query: { step, sample: this.sample } as never })
+      if (turn === this.fieldsTurn) this.fields = got
+    } catch {
+      if (turn === this.fieldsTurn) this.fields = undefined
+    }
+  }
+
+  take(draft: DraftView) {
+    const before = this.draft?.text
+    this.draft = draft
+    if (before !== draft.text) void this.loadFields(this.step)
+  }
+
+  /** Makes edits, all or none, one after another with what was asked before. */
+  edit(...ops: Op[]): Promise<boolean> {
+    return this.enqueue((rev) => api('PATCH /drafts/{id}', { path: { id: this.id }, ifMatch: rev, body: { ops } }))
+  }
+  setText(text: string): Promise<boolean> {
+    return this.enqueue((rev) => api('PUT /drafts/{id}/text', { path: { id: this.id }, ifMatch: rev, body: { text } }))
+  }
+  undo(): Promise<boolean> {
+    return this.enqueue((rev) => api('POST /drafts/{id}/undo', { path: { id: this.id }, ifMatch: rev }))
+  }
+  redo(): Promise<boolean> {
+    return this.enqueue((rev) => api('POST /drafts/{id}/redo', { path: { id: this.id }, ifMatch: rev }))
+  }
+  resolve(use: 'mine' | 'theirs'): Promise<boolean> {
+    return this.enqueue((rev) => api('POST /drafts/{id}/resolve', { path: { id: this.id }, ifMatch: rev, body: { use } }))
+  }
+  /** Waits until everything is saved. */
+  settled(): Promise<void> {
+    return this.queue
+  }
+
+  private enqueue(work: Work): Promise<boolean> {
+    this.waiting++
+    this.save = 'saving'
+    const result = this.queue.then(() => this.perform(work))
+    this.queue = result.then(
+      () => undefined,
+      () => undefined,
+    )
+    return result.finally(() => {
+      this.waiting--
+      if (this.waiting === 0 && this.save === 'saving') this.save = 'saved'
+    })
+  }
+
+  private async perform(work: Work): Promise<boolean> {
+    for (;;) {
+      if (this.stopped && this.save === 'offline') return false
+      try {
+        this.take(await work(this.draft?.rev ?? ''))
+        this.refused = ''
+        this.save = 'saving'
+        return true
+      } catch (e) {
+        if (isAbort(e)) return false
+        if (isOffline(e) || (e instanceof ApiError && e.status === 503)) {
+          this.save = 'offline'
+          await new Promise((resolve) => setTimeout(resolve, 1000))
+          continue
+        }
+        this.save = 'saving'
+        if (isStale(e)) {
+          await this.refresh()
+          toasts.say(t('editor.changed_elsewhere'), undefined, 'err')
+          return false
+        }
+        this.refused = e instanceof Error ? e.message : String(e)
+        toasts.fail(e)
+        return false
+      }
+    }
+  }
+
+  /** What texts and expressions give with the chosen event, as a step sees it. */
+  async evaluate(step: string, items: { expr?: string; template?: string }[]): Promise<Evaluated[]> {
+    const got = await api('POST /expressions/evaluate', { body: { draft: this.id, sample: this.sample || undefined, step: step || undefined, items } as never })
+    return got.items
+  }
+
+  card(entry: OutlineEntry): Card | undefined {
+    return this.model?.cards[entry.path]
+  }
+}
+
+export const fieldOf = (entry: { fields: OutlineField[] } | undefined, key: string): OutlineField | undefined => entry?.fields.find((f) => f.key === key)
+export const textOf = (entry: { fields: OutlineField[] } | undefined, key: string): string => {
+  const value = fieldOf(entry, key)?.value
+  return value === undefined || value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+export interface Place {
+  entry: OutlineEntry
+  list: string
+  index: number
+  depth: number
+  trigger?: boolean
+}
+
+/** Every trigger and step in the order of the list. */
+export function placesOf(model: { triggers: OutlineEntry[]; steps: OutlineEntry[]; on_failure: OutlineEntry[] } | undefined): Place[] {
+  const out: Place[] = []
+  if (!model) return out
+  const walk = (entries: OutlineEntry[], list: string, depth: number) => {
+    entries.forEach((entry, index) => {
+      out.push({ entry, list, index, depth })
+      for (const inner of entry.lists) walk(inner.steps, inner.path, depth + 1)
+    })
+  }
+  model.triggers.forEach((entry, index) => out.push({ entry, list: 'triggers', index, depth: 0, trigger: true }))
+  walk(model.steps, 'steps', 0)
+  walk(model.on_failure, 'on_failure', 0)
+  return out
+}
+
+/** The header of an inner list: "Path A", "Repeat", "If it fails". */
+export function listTitle(list: OutlineList): string {
+  if (list.role === 'path') return textOf(list, 'name') || t('editor.path')
+  if (list.role === 'part') return textOf(list, 'name') || t('editor.part')
+  return list.role === 'steps' ? t('editor.each_round') : t('editor.if_it_fails')
+}
