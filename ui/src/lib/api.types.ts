@@ -1,30 +1,36 @@
 // Made by `npm run api` from the description of the API. Do not edit.
 
-export type ActionItem = { id: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ input: Record<string, unknown>; /** What it is in the description that the connector was imported from; empty: it was written by hand. */ operation: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ output: Record<string, unknown>; /** It only reads, so it may be polled. */ safe: boolean; /** An example of its output. */ sample: unknown; show: "main" | "more" | "hidden"; summary: string; title: string }
+export type ActionItem = { /** The action to use instead. */ deprecated?: string; id: string; /** Doing it twice with one key does no harm. */ idempotent: boolean; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ input: Record<string, unknown>; /** What it is in the description that the connector was imported from; empty: it was written by hand. */ operation: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ output: Record<string, unknown>; /** It only reads, so it may be polled. */ safe: boolean; /** An example of its output. */ sample: unknown; show: "main" | "more" | "hidden"; summary: string; title: string }
 export type Add_sampleRequest = { delivery?: string; /** What was sent: the body of a webhook, the item of a poll. */ json?: unknown; /** Exactly one of json, run and delivery is given. */ run?: string; title?: string; /** json: the trigger that it comes from; the first if left out. */ trigger?: string }
-export type AuthItem = { fields: string[]; id: string; secrets: string[]; title: string }
+export type AuthItem = { fields: string[]; help?: string; id: string; /** Of OAuth2: what is asked for. */ scopes?: ScopesItem; secrets: SecretItem[]; title: string; type: string }
 export type Bucket = { failed: number; runs: number }
 export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** Its name, else what it does in words. */ title: string }
 export type Change = { /** What kind of change it is, for translation. */ code: string; /** What the sentence is made of. */ params: Record<string, unknown>; /** Where: in the new text, or in the old one for what was deleted. */ path: string; /** The sentence in English. */ text: string }
+export type Choice = { label: string; value: unknown }
 export type Comparison = { left: unknown; op: string; result: boolean; right?: unknown; source: string }
 export type ConnectionItem = { auth: string; calls_today: number; /** A person signs in to it: POST /api/v1/oauth. */ can_sign_in: boolean; can_test: boolean; /** When it was tested last. */ checked_at?: string; connector: string; /** Its tests of the last 30 days, oldest first. */ days?: Day[] | null; /** bellhop.yaml has it. What it sets there can only be changed there. */ declared: boolean; /** Something of it was entered here. */ entered: boolean; /** When it stops to work unless somebody signs in again. */ expires_at?: string; fields: Record<string, unknown>; /** Where its secrets may go; empty: as the connector says. */ hosts: string[]; /** Whose account it is, from the last test that worked. */ label?: string; name: string; /** Whether its fields and secrets are complete and nobody has to sign in. Nobody was called to find out. */ ok: boolean; /** Why it is not working. */ reason?: string; /** Calls that the other side answered 401 or 403. */ refused_today: number; scopes?: string[] | null; secrets: ConnectionSecret[]; /** When its state became what it is. */ since?: string; state: "incomplete" | "sign_in" | "failing" | "untested" | "working"; /** The workflows that depend on it. */ used_by: string[] }
 export type ConnectionSecret = { at?: string; by?: string; /** Where it comes from, when it is not entered here. */ from?: string; help?: string; multiline?: boolean; name: string; optional?: boolean; set: boolean; title: string }
 export type ConnectionValues = { /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
-export type ConnectorItem = { /** What it can do, without the forms. */ actions: NamedItem[]; id: string; title: string; triggers: NamedItem[] }
-export type ConnectorTrigger = { id: string; sample: unknown; title: string }
-export type ConnectorView = { actions: ActionItem[]; /** The ways in which a connection may sign its calls; none: it needs no connection. */ auth: AuthItem[]; id: string; /** JSON Schemas: connection holds the plain fields of a connection, the others are named by actions. */ schemas: Record<string, Record<string, unknown>>; title: string; triggers: ConnectorTrigger[]; version: string }
+export type ConnectorItem = { /** It needs a connection. */ account: boolean; /** How many actions a person may choose from. */ actions: number; /** Its actions by name, without their forms. */ does: NamedItem[]; /** Where its drawing is; empty: draw the first letter of the title. */ icon?: string; id: string; /** It is one of the folder's own, from connectors/. */ own: boolean; /** Its triggers by name. */ starts: NamedItem[]; title: string; triggers: number; version: string }
+export type ConnectorTriggerItem = { deprecated?: string; endpoint?: string; /** Of a poll: how often it asks, unless the workflow says otherwise. */ every?: string; id: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ input: Record<string, unknown>; kind: "webhook" | "poll" | "stream"; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ output: Record<string, unknown>; /** An example of trigger.body. */ sample: unknown; show: "main" | "more" | "hidden"; summary: string; title: string }
+export type ConnectorView = { actions: ActionItem[]; /** The ways in which a connection may sign its calls; none: it needs no connection. */ auth: AuthItem[]; /** The system's own documentation. */ docs?: string; endpoints: EndpointItem[]; /** Where its secrets may go. */ hosts: string[]; icon?: string; id: string; /** JSON Schemas: connection holds the plain fields of a connection, the others are named by actions. */ schemas: Record<string, Record<string, unknown>>; /** What a connection needs beside its auth for triggers. */ signing_secret?: SecretItem; /** A connection can be tried. */ test: boolean; title: string; triggers: ConnectorTriggerItem[]; version: string }
 export type Create_connectionRequest = { /** One of the connector's ways to prove who it is; empty: its only one. */ auth?: string; connector: string; name: string; /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
 export type Create_draftRequest = { /** Of the new workflow; made from the name if left out. */ id?: string; /** For people. */ name?: string; /** The id of a template to begin with. */ template?: string; /** The YAML to begin with. */ text?: string }
 export type Day = { date: string; failed: number; ok: number }
-export type DeliveryItem = { at: string; id: string; method: string; outcome: "accepted" | "duplicate" | "kept" | "dropped" | "refused" | "failed"; path: string; /** Why it was refused, kept or dropped. */ reason: string; remote: string; /** The run that it started; empty: none. */ run: string; /** Bytes of its body. */ size: number; /** HTTP status of the answer. */ status: number; trigger: string; workflow: string }
-export type DeliveryView = { at: string; /** What expressions see as trigger. */ event?: Record<string, unknown>; id: string; method: string; outcome: "accepted" | "duplicate" | "kept" | "dropped" | "refused" | "failed"; path: string; /** Why it was refused, kept or dropped. */ reason: string; remote: string; /** The run that it started; empty: none. */ run: string; /** Bytes of its body. */ size: number; /** HTTP status of the answer. */ status: number; trigger: string; workflow: string }
+export type DeliveryFilter = { outcome?: "accepted" | "duplicate" | "handshake" | "kept" | "dropped" | "refused" | "failed"; /** Matches in path, sender, reason, ids and data, without regard to case. */ q?: string; since?: string; until?: string; workflow?: string }
+export type DeliveryItem = { at: string; id: string; method: string; outcome: "accepted" | "duplicate" | "handshake" | "kept" | "dropped" | "refused" | "failed"; path: string; /** Why it was refused, kept or dropped. */ reason: string; remote: string; /** The delivery whose event it starts again. */ resend_of?: string; /** The last delivery that started its event again. */ resent_as?: string; /** The run that it started; empty: none. */ run: string; /** Bytes of its body. */ size: number; /** HTTP status of the answer. */ status: number; trigger: string; workflow: string }
+export type DeliveryPage = { items: DeliveryItem[]; /** Cursor of the next page; empty at the end. */ next: string; /** With q: the search stopped at its bound in time; next goes on. */ partial?: boolean; /** With q: how many deliveries were looked at for this page. */ scanned?: number }
+export type DeliveryView = { at: string; /** The body as it was received, at most 64 KiB of it, without secrets that are known here; the rest is at /body. */ body?: string; /** The body is no text; what is none of it stands as U+FFFD. */ body_binary?: boolean; body_truncated?: boolean; /** What expressions see as trigger. Headers and parameters that hold secrets are masked. */ event?: Record<string, unknown>; id: string; method: string; outcome: "accepted" | "duplicate" | "handshake" | "kept" | "dropped" | "refused" | "failed"; path: string; /** Why it was refused, kept or dropped. */ reason: string; remote: string; /** The delivery whose event it starts again. */ resend_of?: string; /** The last delivery that started its event again. */ resent_as?: string; /** The run that it started; empty: none. */ run: string; /** Bytes of its body. */ size: number; /** HTTP status of the answer. */ status: number; trigger: string; workflow: string }
+export type DiffView = { after: string; before: string; /** With three lines around each change. */ lines: Line[]; sentences: Change[]; /** Of a draft: what was checked. */ verified: VerifiedItem[] }
 export type DiskChange = { /** What changed in the file since the draft was made. */ changes: Change[]; /** There is no file any more. */ gone: boolean; text: string; version: string }
 export type DraftItem = { by: string; changed_at: string; dirty: boolean; id: string; name: string; published: boolean; rev: string }
 export type DraftView = { /** Who changed it last. */ by: string; changed_at?: string; /** What the draft changes, in words. */ changes: Change[]; /** Whether the draft says something else than the file that it was made from. */ dirty: boolean; /** The file has another text than the draft was made from: resolve before publishing. */ disk_changed?: DiskChange; /** Whether it could be published: there are only warnings. */ good: boolean; /** Of the workflow that it is or becomes. */ id: string; /** The text as a form shows it; left out when neither it nor an earlier revision can be read. */ model?: Model; name: string; problems: PlacedProblem[]; /** Whether there is a file of the workflow. */ published: boolean; /** The edit that redo makes again. */ redo?: Label; /** Of this text, as ETag has it. Changes are made on it with If-Match. */ rev: string; /** The text cannot be read: the model is that of the last revision that could. */ stale: boolean; text: string; /** The edit that undo takes back. */ undo?: Label }
 export type DryItem = { /** Absent where it is larger than 64 KiB. */ item?: unknown; key: string; version?: string; why: "new" | "changed" }
 export type DryPoll = { /** It would be the first poll, which remembers what is there and starts nothing. */ baseline: boolean; /** Items that would be left out, because they have no key. */ broken: number; /** Items in the answer. */ fetched: number; /** The new ones, at most 50. */ items: DryItem[]; message: string; /** Items that are new, or have another version. */ new: number; pages: number; warning?: string; /** Runs. */ would_start: number }
+export type Duplicate_workflowRequest = { name?: string }
 export type Edit_draftRequest = { ops: Op[] }
 export type Ended = { status?: string; summary?: string }
+export type EndpointItem = { /** Where a person enters the address. */ help?: string; id: string; /** How its deliveries are verified. */ scheme: string; setup: "manual" | "subscribe" }
 export type ErrorDetail = { /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */ location?: string; /** Error message text */ message?: string; /** The value at the given location */ value?: unknown }
 export type Evaluate_expressionsRequest = { /** A draft whose event and steps are the sample of the items that have none. */ draft?: string; items: Evaluation[]; /** With draft: the event; its pinned or newest one if left out. */ sample?: string; /** With draft: the step (run_id) that the expressions stand in. */ step?: string }
 export type Evaluated = { /** Of a condition: the comparisons that decided it, with their values. */ because?: Comparison[] | null; error?: EvaluationError; /** What it reads and the sample does not have. */ missing: string[]; /** The data that it reads, such as trigger.body.total. */ refs: string[]; /** Of the value; empty when there is an error. */ type: "nothing" | "boolean" | "number" | "text" | "list" | "object" | ""; /** The result; null when there is an error. */ value: unknown }
@@ -39,21 +45,28 @@ export type Fix = { label: Label; ops: Op[] }
 export type FixItem = { /** What the button does, such as reload, undo or resolve:theirs. */ action: string; label: string }
 export type Group = { /** When the values came to be. */ at?: string; /** The values are examples: the step was not run with this event. */ example: boolean; fields: Field[]; kind: string; /** Nothing is known of its output: test the step first. */ locked: boolean; /** Whether the step has an id, which expressions need. Give it one with a rename. */ named: boolean; /** The address of the trigger or step in the draft. */ path: string; /** trigger, steps.<id>, or the root of a loop, such as item. */ source: string; /** The id of the step; empty: the trigger. */ step: string; title: string; /** connector.action of a step with use. */ use: string }
 export type Histogram = { buckets: Bucket[]; /** There are more: only the newest were counted. */ partial: boolean; /** Width of a bucket. */ seconds: number; /** Begin of the first bucket. */ since: string; total: number }
+export type ImportNote = { kind: string; /** Of the manifest, from 1; 0: of none. */ line: number; message: string; where: string }
+export type Imported = { /** The text of the file. */ manifest?: string; /** Id of the connector; its file is connectors/<name>.yaml. */ name?: string; /** What a person should know. */ notes: ImportNote[]; /** Without choose: all that can be chosen; else what was. */ operations: Operation[] }
 export type Label = { code: string; params?: Record<string, unknown>; text: string }
+export type Line = { /** Its number in the new text. */ new: number; /** Its number in the old text, from 1; 0: it is not there. */ old: number; op: "keep" | "add" | "remove"; text: string }
 export type Model = { /** What the list shows of each trigger and step, by path. */ cards: Record<string, Card>; description: string; /** What the text says: false turns the workflow off. */ enabled: boolean; /** The settings of the workflow: all its keys but triggers, steps and on_failure, in the order of the file. */ fields: OutlineField[]; /** For people; made from the id where the file gives none. */ name: string; on_failure: OutlineEntry[]; steps: OutlineEntry[]; tags: string[]; triggers: OutlineEntry[] }
 export type NamedItem = { id: string; summary: string; title: string }
 export type Op = { /** insert, paste: before which entry; the end if left out. move: the place in the list, counted without the entry. */ at?: number; /** rename: the new id of the step or trigger, or the new key of the field. Everything that refers to it follows. */ name?: string; op: "set" | "insert" | "delete" | "move" | "rename" | "note" | "paste"; /** What is changed, such as steps.notify.with.channel. insert and paste: the list, such as steps or steps.fan.paths[0].steps. */ path: string; /** note: the comment above the entry; empty removes it. paste: YAML of one or more steps. insert: YAML in the place of value. */ text?: string; /** move: the list that it goes to; its own if left out. */ to?: string; /** set, insert: the new value. Fields are written in this order. */ value?: unknown }
+export type Operation = { deprecated: boolean; id: string; method: string; operation: string; path: string; tags: string[] | null; title: string }
 export type OutlineEntry = { /** Its keys in the order of the file. */ fields: OutlineField[]; /** Its first line, from 1, its note not counted. */ from: number; /** Empty where the file gives none. */ id: string; /** The key that says what it does; empty: there is none yet. */ kind: string; /** The lists of steps inside it. */ lists: OutlineList[]; /** The comment above it, without the # marks. */ note: string; /** Its address for edits: steps.<id>, or its place where it has no id. */ path: string; /** The id by which runs and problems call it: the one that it gets where the file gives none. */ run_id: string; /** Its last line. */ to: number }
 export type OutlineField = { column: number; end_column: number; /** Where it ends. */ end_line: number; /** The value is an expression as it stands, without ${{ }}. */ expression?: boolean; key: string; /** Where the value begins, from 1. */ line: number; path: string; /** The condition as rows; left out where rows cannot say it. */ rows?: Rows; /** The value as the file has it: texts with their templates, objects in the order of the file. */ value: unknown }
 export type OutlineItem = { action?: string; connector?: string; /** How many steps it is inside of. */ depth?: number; /** What it does, such as the condition of a filter. */ detail?: string; id: string; /** filter, set, use, … */ kind: string; /** Its name, else the title of its action; empty: its kind says it. */ title?: string }
 export type OutlineList = { /** What else the path or part says, such as name and when. */ fields: OutlineField[]; /** Of the path or part; else of the step. */ owner: string; /** Of the list of steps; it may be missing in the file, an insert makes it. */ path: string; /** steps: of for_each; path: one of paths; part: one of parallel. */ role: "steps" | "on_error" | "path" | "part"; steps: OutlineEntry[] }
+export type PageChoice = { items: Choice[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageConnectionItem = { items: ConnectionItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageConnectorItem = { items: ConnectorItem[]; /** Cursor of the next page; empty at the end. */ next: string }
-export type PageDeliveryItem = { items: DeliveryItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageDraftItem = { items: DraftItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageSampleItem = { items: SampleItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageSeenKey = { items: SeenKey[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageStepView = { items: StepView[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageTemplateItem = { items: TemplateItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageTrashItem = { items: TrashItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageVersionItem = { items: VersionItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageWorkflowItem = { items: WorkflowItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type Pin_sampleRequest = { pinned: boolean }
 export type PlacedProblem = { column: number; end_column: number; end_line: number; file: string; fix?: Fix; hint?: string; line: number; message: string; /** The trigger, step or field that it is in; empty: the file as a whole. */ path: string; snippet?: string; step?: string; warning?: boolean }
@@ -64,12 +77,18 @@ export type Polled = { /** With dry only. */ dry?: DryPoll; /** Absent with dry.
 export type Problem = { column: number; file: string; hint?: string; line: number; message: string; snippet?: string; step?: string; warning?: boolean }
 export type Publish_draftRequest = { /** Turns the workflow on or off with it; left out: as the text says. */ enabled?: boolean; /** Why, for the history. */ message?: string }
 export type Published = { draft: DraftView; /** The one before; empty: there was none. PUT it back with undo. */ previous: string; /** The one that is live now. */ version: string }
+export type Rename_workflowRequest = { /** The new id; a folder in front moves it. */ id: string }
 export type ReplayRequest = { /** The newest, so many; 0: 50, or 500 with since or until. */ last?: number; /** Make calls that only read for real, where no answer was recorded. */ reads?: boolean; /** These runs; the other fields are for when there are none. */ runs?: string[] | null; /** Accepted at or after. */ since?: string; /** A workflow file; absent: the version that runs. */ text?: string; /** Accepted before. */ until?: string }
-export type Replayed = { at: string; /** What is different about that step. */ change?: "input" | "output" | "status" | "new" | "gone" | "answer"; /** Why it could not be replayed. */ error?: string; /** Steps whose answer is the example of their action, because their input was never sent. */ guessed?: string[] | null; /** The run; with then.status kept, the delivery. */ id: string; /** With the draft. */ now: Ended; outcome: "error" | "now_fails" | "now_filtered" | "now_passes" | "different" | "same"; /** The first step with a difference. */ step?: string; steps?: StepChange[] | null; then: Ended }
+export type Replayed = { at: string; /** What is different about that step. */ change?: "input" | "output" | "status" | "new" | "gone" | "answer"; /** Why it could not be replayed. */ error?: string; /** Steps whose answer is the example of their action, because their input was never sent. */ guessed?: string[] | null; /** The run; with then.status kept, the delivery. */ id: string; /** With the draft. */ now: Ended; outcome: "error" | "now_fails" | "now_filtered" | "now_passes" | "different" | "same"; /** The first step that gets another input; else the first with any difference. */ step?: string; steps?: StepChange[] | null; then: Ended }
 export type RerunRequest = { /** Takes the place of trigger.body. */ data?: unknown; /** start, failed, or the id of a step */ from?: string; /** The version that ran, or the current one. */ version?: "then" | "now" }
+export type Resend_deliveriesRequest = { /** Only say which. */ dry?: boolean; filter?: DeliveryFilter; ids?: string[] | null }
+export type Resent = { /** The new delivery. */ delivery: string; /** The run. */ id: string; note: string }
+export type ResentItem = { delivery: string; error?: string; run?: string }
+export type ResentMany = { /** Nothing was sent. */ dry?: boolean; failed: number; items: ResentItem[]; /** Deliveries that are sent again. */ matched: number; /** There are more of them: repeat the call. */ more: boolean; note: string }
 export type Resolve_draftRequest = { /** mine: the draft stays, and publishing replaces the file. theirs: the draft takes the text of the file; undo brings it back. */ use: "mine" | "theirs" }
 export type RewindRequest = { /** Poll, and remember everything without starting a run. */ all_seen?: boolean; dry?: boolean; /** Forget these keys. */ forget?: string[] | null; /** Forget what was first seen, or changed, at or after this time. */ to?: string }
 export type Rewound = { /** Nothing was changed. */ dry: boolean; /** Keys that are forgotten, or remembered. */ keys: number; /** The most runs that the next poll starts for them: those that the other side still lists. */ may_start: number; message: string; /** Keys to forget that are not remembered. */ unknown?: string[] | null }
+export type RoundsView = { done: number; failed: number; shown: number; total: number }
 export type Row = { /** What is tested, such as trigger.body.amount. */ field?: string; /** A group; then nothing else is set. */ group?: Rows; /** Texts are compared in small letters. */ ignore_case?: boolean; /** A missing field counts as empty; else ordering it fails the step. */ missing_is_empty?: boolean; /** Data in the place of value, such as steps.order.limit. */ path?: string; /** text: is is_not contains not_contains starts_with ends_with one_of not_one_of matches has_value is_empty; number: is is_not greater greater_or_equal less less_or_equal between one_of not_one_of; date: before after within_last; boolean: is; list: contains is_empty has_more_than. */ test?: string; /** The upper end of between. */ to?: unknown; /** Data in the place of to. */ to_path?: string; type?: "text" | "number" | "date" | "boolean" | "list"; /** A text, a number, true or false; a list of them for one_of; a date or a duration as text. */ value?: unknown }
 export type Rows = { items: Row[]; /** Whether all items must hold, or any. */ match: "all" | "any" }
 export type RowsView = { /** Whether a form can edit the rows: groups stand at most one level deep. */ editable: boolean; expr: string; problems: EvaluationError[]; /** The data that it reads. */ refs: string[]; /** null: rows cannot say it, so it is edited as a formula. */ rows: Rows; /** The condition in words, where there are rows. */ text: string }
@@ -79,6 +98,8 @@ export type RunPage = { items: RunItem[]; /** Cursor of the next page; empty at 
 export type SampleItem = { at: string; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
 export type SampleView = { at: string; /** What expressions see: trigger, and steps where outputs are known. */ data: Record<string, unknown>; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
 export type ScheduleState = { last?: string; /** What happens with the times at which the server was off. */ missed: "none" | "last" | "all"; next: string[] | null; /** What a change of clocks does to the next times; absent: none comes before them. */ next_note?: string; /** What happens when the run before has not ended. */ overlap: "queue" | "skip" | "allow"; summary: string }
+export type ScopesItem = { default: string[]; optional: string[] }
+export type SecretItem = { help?: string; multiline?: boolean; name: string; optional?: boolean; pattern?: string; title: string }
 export type SeenKey = { /** When its version changed last; equal to first_seen when it never did. */ changed: string; first_seen: string; /** At most 512 bytes of it. */ key: string; /** The run that it started last; empty: none, such as at the first poll. */ run?: string; version?: string }
 export type Send_sampleRequest = { /** The body; an example if left out. */ json?: unknown; /** The webhook; the first if left out. */ trigger?: string }
 export type SentSample = { address: string; /** The answer itself. */ answer: string; /** The sample that it can be used as; empty when it was refused. */ sample: string; /** HTTP status of the answer. */ status: number }
@@ -91,15 +112,21 @@ export type Started = { /** The run. */ id: string }
 export type State = { kind: string; poll?: PollState; schedule?: ScheduleState; webhook?: WebhookState }
 export type StepChange = { change: "input" | "output" | "status" | "new" | "gone" | "answer"; now?: unknown; step: string; then?: unknown }
 export type StepError = { attempts?: number; message: string; status?: number; step?: string }
-export type StepView = { attempts: number; because?: Comparison[] | null; carried?: boolean; error?: StepError; id: string; input?: unknown; kind: string; ms: number; name?: string; output?: unknown; retry_at?: string; run?: string; started_at: string; status: string; summary?: string }
+export type StepView = { attempts: number; because?: Comparison[] | null; branch?: string; carried?: boolean; error?: StepError; id: string; input?: unknown; kind: string; ms: number; name?: string; output?: unknown; parent?: string; path: string; retry_at?: string; round?: number; rounds?: RoundsView; run?: string; started_at: string; status: string; summary?: string; until?: string }
 export type TemplateBlock = { kind: string; title: string; /** connector.action of a step with use. */ use: string }
 export type TemplateItem = { /** Its triggers and steps, in order. */ chain: TemplateBlock[]; description: string; id: string; name: string; text: string }
+export type TestText = { /** What keeps the test from passing as it is; mostly none. */ failures: string[]; /** A test file. */ text: string }
 export type Tested = { label?: string; ok: boolean; /** Why it does not work. */ reason?: string }
 export type TextSaved = { id: string; /** Warnings; the workflow runs in spite of them. */ problems: Problem[]; version: string }
 export type Total = { count: number; outcome: string; step?: string; text: string }
+export type TrashItem = { at: string; by: string; id: string; name: string; /** Until when it can be restored. */ until: string }
 export type Trial = { events: number; /** Event by event, newest first. */ items: Replayed[]; ms: number; /** Events by outcome, the one that matters most first. */ totals: Total[]; /** Of the text that was tried. */ version: string; workflow: string }
 export type TriggerItem = { id: string; kind: string; summary: string }
 export type TryItem = { attempt: number; error?: string; ms: number; started_at: string; status: string; step: string }
+export type Undo_publishRequest = { /** The version that the publish answered. */ version: string }
+export type Undone = { draft: DraftView; /** The one that is live now; empty: the workflow was new, and its file is gone again. */ version: string }
+export type VerifiedItem = { /** It keeps the draft from being published. */ blocks: boolean; code: string; ok: boolean; params: Record<string, unknown>; text: string }
+export type VersionItem = { at: string; /** Who published it; file: a change on disk. */ by: string; /** What it changed, in words. */ changes: Change[]; /** It is the one that runs now. */ live: boolean; message: string; /** The version before; empty: it was the first. */ previous: string; version: string }
 export type WebhookDelivery = { at: string; id: string; outcome: string; reason?: string; run?: string; /** HTTP status of the answer. */ status: number }
 export type WebhookState = { /** The newest, at most 20. */ deliveries: WebhookDelivery[]; last?: string; methods: string[] | null; outcome?: string; reason?: string; url: string }
 export type WorkflowItem = { /** Its steps by name, in the order of the file. */ chain: OutlineItem[]; description: string; /** Whether its triggers start runs: it is enabled in its file and nothing stands in the way (reason). */ enabled: boolean; /** The version of the file; another one than version while the file has errors. */ file_version: string; /** failing: the newest run failed; attention: reason or problems say why. */ health: "healthy" | "failing" | "attention" | "off"; id: string; last_run?: RunItem; name: string; /** What is wrong with the file. */ problems: Problem[]; /** What keeps an enabled workflow from running, or why an older version runs. */ reason?: string; /** Its runs in each of the last twelve hours, the oldest first. */ spark: Bucket[]; steps: number; tags: string[]; triggers: TriggerItem[]; /** The version that runs; empty: none does. */ version: string }
@@ -149,17 +176,47 @@ export interface Calls {
     body: undefined
     result: PageConnectorItem
   }
+  "POST /connectors/import": {
+    path: {  }
+    query: {  }
+    body: { /** Operation ids, tags, paths such as "GET /v1/things/*", or * for all. */ choose?: string[]; /** Id of the connector; default: from the title of the document. */ name?: string; /** The document: its text as JSON or YAML, or the JSON itself. This or url. */ openapi?: unknown; /** The text of an overlay (Overlay Specification 1.1), applied first. */ overlay?: string; /** Where to download it. */ url?: string }
+    result: Imported
+  }
   "GET /connectors/{id}": {
     path: { id: string }
     query: {  }
     body: undefined
     result: ConnectorView
   }
+  "GET /connectors/{id}/fields": {
+    path: { id: string }
+    query: { action: string; field: string; connection?: string; with?: string }
+    body: undefined
+    result: Record<string, unknown>
+  }
+  "GET /connectors/{id}/icon": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: string
+  }
+  "GET /connectors/{id}/options": {
+    path: { id: string }
+    query: { action: string; field: string; connection?: string; with?: string; search?: string }
+    body: undefined
+    result: PageChoice
+  }
   "GET /deliveries": {
     path: {  }
-    query: { cursor?: string; limit?: number; workflow?: string; outcome?: "accepted" | "duplicate" | "kept" | "dropped" | "refused" | "failed"; since?: string; until?: string }
+    query: { cursor?: string; limit?: number; workflow?: string; outcome?: "accepted" | "duplicate" | "handshake" | "kept" | "dropped" | "refused" | "failed"; q?: string; since?: string; until?: string }
     body: undefined
-    result: PageDeliveryItem
+    result: DeliveryPage
+  }
+  "POST /deliveries/resend": {
+    path: {  }
+    query: {  }
+    body: Resend_deliveriesRequest
+    result: ResentMany
   }
   "GET /deliveries/{id}": {
     path: { id: string }
@@ -167,11 +224,17 @@ export interface Calls {
     body: undefined
     result: DeliveryView
   }
+  "GET /deliveries/{id}/body": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: string
+  }
   "POST /deliveries/{id}/resend": {
     path: { id: string }
     query: {  }
     body: undefined
-    result: Started
+    result: Resent
   }
   "GET /drafts": {
     path: {  }
@@ -203,6 +266,12 @@ export interface Calls {
     body: Edit_draftRequest
     result: DraftView
   }
+  "GET /drafts/{id}/diff": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: DiffView
+  }
   "GET /drafts/{id}/fields": {
     path: { id: string }
     query: { step?: string; sample?: string }
@@ -214,6 +283,12 @@ export interface Calls {
     query: {  }
     body: Publish_draftRequest
     result: Published
+  }
+  "POST /drafts/{id}/publish/undo": {
+    path: { id: string }
+    query: {  }
+    body: Undo_publishRequest
+    result: Undone
   }
   "POST /drafts/{id}/redo": {
     path: { id: string }
@@ -323,6 +398,12 @@ export interface Calls {
     body: undefined
     result: RunDetail
   }
+  "GET /runs/{id}/as-test": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: TestText
+  }
   "POST /runs/{id}/cancel": {
     path: { id: string }
     query: {  }
@@ -334,6 +415,12 @@ export interface Calls {
     query: {  }
     body: RerunRequest
     result: Started
+  }
+  "GET /runs/{id}/steps": {
+    path: { id: string }
+    query: { in: string; round?: number; cursor?: string; limit?: number }
+    body: undefined
+    result: PageStepView
   }
   "POST /secrets/rotate": {
     path: {  }
@@ -347,11 +434,23 @@ export interface Calls {
     body: undefined
     result: PageTemplateItem
   }
+  "GET /trash": {
+    path: {  }
+    query: {  }
+    body: undefined
+    result: PageTrashItem
+  }
   "GET /workflows": {
     path: {  }
     query: { cursor?: string; limit?: number; q?: string; tag?: string; enabled?: "true" | "false" }
     body: undefined
     result: PageWorkflowItem
+  }
+  "DELETE /workflows/{id}": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: void
   }
   "GET /workflows/{id}": {
     path: { id: string }
@@ -359,10 +458,22 @@ export interface Calls {
     body: undefined
     result: WorkflowItem
   }
+  "POST /workflows/{id}/duplicate": {
+    path: { id: string }
+    query: {  }
+    body: Duplicate_workflowRequest
+    result: DraftView
+  }
   "PUT /workflows/{id}/enabled": {
     path: { id: string }
     query: {  }
     body: Set_enabledRequest
+    result: WorkflowItem
+  }
+  "POST /workflows/{id}/rename": {
+    path: { id: string }
+    query: {  }
+    body: Rename_workflowRequest
     result: WorkflowItem
   }
   "POST /workflows/{id}/replay": {
@@ -370,6 +481,12 @@ export interface Calls {
     query: {  }
     body: ReplayRequest
     result: Trial
+  }
+  "POST /workflows/{id}/restore": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: WorkflowItem
   }
   "POST /workflows/{id}/runs": {
     path: { id: string }
@@ -413,10 +530,28 @@ export interface Calls {
     body: RewindRequest
     result: Rewound
   }
+  "GET /workflows/{id}/versions": {
+    path: { id: string }
+    query: { cursor?: string; limit?: number }
+    body: undefined
+    result: PageVersionItem
+  }
   "GET /workflows/{id}/versions/{version}": {
     path: { id: string; version: string }
     query: {  }
     body: undefined
     result: { id: string; text: string; version: string }
+  }
+  "GET /workflows/{id}/versions/{version}/diff": {
+    path: { id: string; version: string }
+    query: { against?: string }
+    body: undefined
+    result: DiffView
+  }
+  "POST /workflows/{id}/versions/{version}/restore": {
+    path: { id: string; version: string }
+    query: {  }
+    body: undefined
+    result: DraftView
   }
 }
