@@ -42,6 +42,9 @@ func (w *Workflow) Check(c Catalog) Problems {
 		if t.Poll != nil {
 			k.poll(t.Poll)
 		}
+		if t.Listen != nil {
+			k.listen(t.Listen)
+		}
 	}
 	visit := func(s *Step) {
 		if use, ok := s.Do.(*Use); ok {
@@ -127,13 +130,8 @@ func (k *checker) use(use *Use) *connectors.Action {
 	if use.Connector == "" || k.catalog.Connectors == nil {
 		return nil
 	}
-	connector := k.catalog.Connectors.Connector(use.Connector)
+	connector := k.connector(use)
 	if connector == nil {
-		var ids []string
-		for _, c := range k.catalog.Connectors.All() {
-			ids = append(ids, c.ID)
-		}
-		k.errorf(use.At, known(use.Connector, ids), "there is no connector %q", use.Connector)
 		return nil
 	}
 	action := connector.Action(use.Action)
@@ -146,9 +144,63 @@ func (k *checker) use(use *Use) *connectors.Action {
 	}
 	k.connection(use, connector)
 	if action != nil && !use.broken {
-		k.input(use, action)
+		k.input(use, &action.Input)
 	}
 	return action
+}
+
+// listen checks a trigger that a connector defines.
+func (k *checker) listen(l *Listen) {
+	use := l.Use
+	if use.Connector == "" || k.catalog.Connectors == nil {
+		return
+	}
+	connector := k.connector(use)
+	if connector == nil {
+		return
+	}
+	t := connector.Trigger(use.Action)
+	if t == nil {
+		var names []string
+		for i := range connector.Triggers {
+			names = append(names, connector.Triggers[i].Name)
+		}
+		hint := known(use.Action, names)
+		switch {
+		case connector.Action(use.Action) != nil:
+			hint = "it is an action: to call it again and again, write a poll"
+		case len(names) == 0:
+			hint = ""
+		}
+		k.errorf(use.At, hint, "the connector %s has no trigger %q", use.Connector, use.Action)
+		return
+	}
+	k.connection(use, connector)
+	if use.Connection == "" && t.Endpoint != "" {
+		k.errorf(use.At, "name one with connection", "%s.%s needs a connection", use.Connector, use.Action)
+	}
+	switch {
+	case l.Schedule != nil && t.Poll == nil:
+		k.errorf(l.Schedule.CronAt, "remove every, cron and timezone", "%s.%s does not ask again and again: it is told", use.Connector, use.Action)
+	case t.Poll != nil && t.Poll.Every == 0 && l.Schedule == nil:
+		k.errorf(use.At, "such as every: 15m", "%s.%s needs every, or cron with timezone", use.Connector, use.Action)
+	}
+	if !use.broken {
+		k.input(use, &t.Input)
+	}
+}
+
+// connector returns the connector of a call.
+func (k *checker) connector(use *Use) *connectors.Connector {
+	connector := k.catalog.Connectors.Connector(use.Connector)
+	if connector == nil {
+		var ids []string
+		for _, c := range k.catalog.Connectors.All() {
+			ids = append(ids, c.ID)
+		}
+		k.errorf(use.At, known(use.Connector, ids), "there is no connector %q", use.Connector)
+	}
+	return connector
 }
 
 func (k *checker) connection(use *Use, connector *connectors.Connector) {
@@ -170,14 +222,14 @@ func (k *checker) connection(use *Use, connector *connectors.Connector) {
 	}
 }
 
-// input checks `with` against the schema of the action.
-func (k *checker) input(use *Use, action *connectors.Action) {
+// input checks `with` against the schema of the action or the trigger.
+func (k *checker) input(use *Use, schema *connectors.Schema) {
 	name := use.Connector + "." + use.Action
-	for _, need := range action.Input.Required {
+	for _, need := range schema.Required {
 		if !slices.ContainsFunc(use.With.Fields, func(f expression.Field) bool { return f.Key == need }) {
 			hint := ""
 			for _, f := range use.With.Fields {
-				if _, ok := action.Input.Properties[f.Key]; !ok && nearest(f.Key, []string{need}) != "" {
+				if _, ok := schema.Properties[f.Key]; !ok && nearest(f.Key, []string{need}) != "" {
 					hint = "did you mean it with " + f.Key + "?"
 				}
 			}
@@ -186,19 +238,19 @@ func (k *checker) input(use *Use, action *connectors.Action) {
 	}
 	var given []expression.Field
 	for _, f := range use.With.Fields {
-		if slices.Contains(action.Input.Exclusive, f.Key) {
+		if slices.Contains(schema.Exclusive, f.Key) {
 			given = append(given, f)
 		}
 	}
 	if len(given) > 1 {
-		k.errorf(k.w.keys[given[1].Value], "", "%s takes only one of %s", name, oneOf(action.Input.Exclusive))
+		k.errorf(k.w.keys[given[1].Value], "", "%s takes only one of %s", name, oneOf(schema.Exclusive))
 	}
 	for _, f := range use.With.Fields {
-		if path, ok := f.Value.Literal.(string); ok && use.Connection == "" && action.Input.Properties[f.Key].Format == "uri" && onlyPath(path) {
+		if path, ok := f.Value.Literal.(string); ok && use.Connection == "" && schema.Properties[f.Key].Format == "uri" && onlyPath(path) {
 			k.errorf(k.w.places[f.Value], "write the whole address, or name a connection that has a base_url", "%s is only the path of an address", f.Key)
 		}
 	}
-	k.fields(use.With, &action.Input, name)
+	k.fields(use.With, schema, name)
 }
 
 // onlyPath tells whether an address leaves its host to the connection.

@@ -424,6 +424,8 @@ func (r *reader) resolveTrigger(ref reference) {
 	switch {
 	case owner == "":
 		r.errorf(r.at(ref), known(field, all), "trigger has no field %q", field)
+	case owner != "schedule" && slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool { return t.Listen != nil }):
+		// Whether that is a webhook or a poll is for the connector to say.
 	case ref.scope.kind != "" && ref.scope.kind != owner:
 		r.warnf(r.at(ref), "", "only a %s has trigger.%s: here it is always nothing", owner, field)
 	case ref.scope.kind == "" && !slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool { return t.Kind == owner }) && !r.unread:

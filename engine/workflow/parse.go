@@ -194,6 +194,9 @@ func (r *reader) defaults() {
 	}
 	hooks := 0
 	for _, t := range r.w.Triggers {
+		if t.Listen != nil {
+			hooks++ // whether somebody waits is for the connector to say
+		}
 		if t.Webhook == nil {
 			continue
 		}

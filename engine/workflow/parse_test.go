@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/http"
@@ -18,9 +19,24 @@ import (
 // catalog is what the files of testdata may use.
 func catalog() workflow.Catalog {
 	return workflow.Catalog{
-		Connectors: connectors.NewRegistry(http.New(), store.New()),
+		Connectors: connectors.NewRegistry(http.New(), store.New(), shop()),
 		Connections: map[string]string{
-			"my-shop": "webhook", "crm": "webhook", "chat": "http", "issues": "http", "a": "webhook",
+			"my-shop": "webhook", "crm": "webhook", "chat": "http", "issues": "http", "a": "webhook", "shop": "shop",
+		},
+	}
+}
+
+// shop is a connector with triggers.
+func shop() *connectors.Connector {
+	return &connectors.Connector{
+		ID: "shop", Auth: []connectors.AuthScheme{{ID: "key"}},
+		Endpoints: []connectors.Endpoint{{ID: "events", Verify: connectors.Verify{Scheme: "github"}}},
+		Triggers: []connectors.Trigger{
+			{Name: "order", Endpoint: "events", Input: connectors.Schema{
+				Type: "object", Closed: true, Required: []string{"types"},
+				Properties: map[string]connectors.Schema{"types": {Type: "array", Items: &connectors.Schema{Type: "string"}}},
+			}},
+			{Name: "stock", Poll: &connectors.Poll{Every: time.Minute}},
 		},
 	}
 }

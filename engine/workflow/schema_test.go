@@ -113,7 +113,7 @@ var beyondSchema = []string{
 	"branch_twice", "for_each_as", "link_", "nested_9", "paths_otherwise", "expression_plain_lines", "expression_root", "expression_single", "expression_syntax", "expression_unclosed", "input_", "lane_",
 	"limits_body", "merge_key", "path_dots", "path_param_twice", "poll_dynamic_method", "poll_key_trigger", "poll_next", "poll_unsafe",
 	"poll_with_trigger", "ref_", "respond_step_missing", "retry_max", "scalar_", "step_id_twice", "test_twice", "timeout_huge",
-	"timezone_", "trigger_duplicate", "verify_connection_unknown", "webhook_path_twice", "verify_placeholder", "verify_time_header",
+	"timezone_", "trigger_duplicate", "trigger_use.yaml", "trigger_use_c", "trigger_use_every", "trigger_use_input", "trigger_use_none", "verify_connection_unknown", "webhook_path_twice", "verify_placeholder", "verify_time_header",
 	"verify_unsigned_time", "warn_",
 }
 

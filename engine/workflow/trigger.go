@@ -10,6 +10,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// KindConnector is the kind of a trigger that a connector defines.
+const KindConnector = "connector"
+
 // triggerKinds are the kinds of this version, by the key that names them.
 var triggerKinds = []string{"webhook", "schedule", "poll"}
 
@@ -85,11 +88,11 @@ func (r *reader) trigger(n *yaml.Node) *Trigger {
 	}
 	if len(found) == 0 {
 		rest := len(o.unknown())
-		o.asked = append(o.asked, triggerKinds...)
+		o.asked = append(append(o.asked, triggerKinds...), "use")
 		if rest > 0 {
 			o.done()
 		} else {
-			r.errorf(o.at, "give it one of "+strings.Join(triggerKinds, ", "), "this trigger starts nothing")
+			r.errorf(o.at, "give it one of "+strings.Join(triggerKinds, ", ")+", or use", "this trigger starts nothing")
 		}
 		return nil
 	}
@@ -99,8 +102,13 @@ func (r *reader) trigger(n *yaml.Node) *Trigger {
 	}
 	t.Kind = found[0].Value
 	if t.Kind == "use" {
-		r.notYet(found[0], "a trigger that a connector defines")
-		return nil
+		t.Kind, t.Listen = KindConnector, r.listen(o)
+		if t.ID == "" {
+			t.ID = t.Listen.Use.Connector + "_" + t.Listen.Use.Action
+		}
+		r.beside(o, t.Kind)
+		o.done()
+		return t
 	}
 	if t.ID == "" {
 		t.ID = t.Kind
@@ -299,6 +307,26 @@ func LoadZone(name string) (*time.Location, error) {
 		return nil, fmt.Errorf("%q is not a time zone", name)
 	}
 	return zone, nil
+}
+
+// listen reads `use: connector.trigger` with the keys beside it.
+func (r *reader) listen(o *object) *Listen {
+	use := o.value("use")
+	if use == nil {
+		o.take("with")
+		o.take("connection")
+		return &Listen{Use: emptyUse(o.key("use"))}
+	}
+	l := &Listen{Use: r.call(use, o, scope{Scope: inPoll, kind: KindConnector})}
+	if o.vals["every"] != nil || o.vals["cron"] != nil || o.vals["timezone"] != nil {
+		l.Schedule = &Schedule{CronAt: place(use)}
+		r.when(l.Schedule, o)
+	} else {
+		for _, key := range []string{"every", "cron", "timezone"} {
+			o.take(key)
+		}
+	}
+	return l
 }
 
 func (r *reader) poll(n *yaml.Node) *Poll {

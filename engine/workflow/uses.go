@@ -17,6 +17,9 @@ func (w *Workflow) Connections() []string {
 		if t.Poll != nil && t.Poll.Use != nil {
 			add(t.Poll.Use.Connection)
 		}
+		if t.Listen != nil {
+			add(t.Listen.Use.Connection)
+		}
 	}
 	visit := func(s *Step) {
 		if use, ok := s.Do.(*Use); ok {

@@ -61,12 +61,20 @@ type Position struct{ Line, Column int }
 
 // Trigger is one way in which a workflow starts. Exactly one of the kinds is set.
 type Trigger struct {
-	ID       string // default: the kind
-	Kind     string // webhook, schedule, poll
+	ID       string // default: the kind; of a connector's trigger its name, such as stripe_event
+	Kind     string // webhook, schedule, poll, connector
 	At       Position
 	Webhook  *Webhook
 	Schedule *Schedule
 	Poll     *Poll
+	Listen   *Listen
+}
+
+// Listen is a trigger that a connector defines. Use.Action is the name of the trigger; Use.With sees the root workflow
+// alone.
+type Listen struct {
+	Use      *Use
+	Schedule *Schedule // of a poll: Every, or Cron with Timezone; nil: as the connector says
 }
 
 // Webhook starts a run for each call of its path.
