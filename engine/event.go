@@ -14,6 +14,7 @@ const (
 	TriggerWebhook  = "webhook"
 	TriggerSchedule = "schedule"
 	TriggerPoll     = "poll"
+	TriggerStream   = "stream"
 	TriggerManual   = "manual"
 	TriggerCall     = "call"
 )

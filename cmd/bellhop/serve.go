@@ -161,7 +161,9 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, reg *connectors.Regis
 		return err
 	}
 	eng.Store(e)
-	triggers := trigger.New(trigger.Options{Engine: e, Store: store, Connections: connections.Connection, PublicURL: publicURL, Log: log})
+	triggers := trigger.New(trigger.Options{
+		Engine: e, Store: store, Connections: connections.Connection, Sealed: vault, Learn: redactor.Add, PublicURL: publicURL, Log: log,
+	})
 	l := &live{folder: f, engine: e, triggers: triggers, connect: connections.Declare, log: log, told: map[string]string{}, blocked: map[string]string{}}
 	if err := l.Reload(ctx); err != nil {
 		return cannotStart("%w", err)

@@ -185,13 +185,15 @@ func keyID(key []byte) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Names returns which connections have a record.
+// Names returns which connections have a record. A record whose name has a slash belongs to something else.
 func (v *Vault) Names() map[string]bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	names := make(map[string]bool, len(v.records))
 	for name := range v.records {
-		names[name] = true
+		if !strings.Contains(name, "/") {
+			names[name] = true
+		}
 	}
 	return names
 }

@@ -600,6 +600,10 @@ func (s *Server) publishDraft(ctx context.Context, in *struct {
 			return nil, fail(http.StatusConflict, d.ID+" cannot be turned on: "+reason, "publish it with enabled: false, or mend that first").
 				coded("blocked", "This workflow cannot be turned on yet", unchanged)
 		}
+		if err := s.Triggers.Subscribe(ctx, checked.Workflow); err != nil {
+			return nil, fail(http.StatusConflict, d.ID+" cannot be turned on: "+err.Error(), "publish it with enabled: false, or mend that first").
+				coded("blocked", "This workflow cannot be turned on yet", unchanged)
+		}
 	}
 	previous := ""
 	if file != nil {

@@ -18,6 +18,8 @@ import (
 type Triggers interface {
 	// Blocked says why the workflow cannot be enabled, such as a missing secret; empty: it can.
 	Blocked(w *workflow.Workflow) string
+	// Subscribe registers at the providers what the workflow listens to. It is done before the workflow is enabled.
+	Subscribe(ctx context.Context, w *workflow.Workflow) error
 	// State shows one trigger of a current workflow.
 	State(ctx context.Context, workflow, trigger string) (trigger.State, error)
 	// Keys lists what a poll remembers, the latest change first.

@@ -254,6 +254,9 @@ func (s *Server) setEnabled(ctx context.Context, in *struct {
 		if reason := s.Triggers.Blocked(f.Workflow); reason != "" {
 			return nil, fail(http.StatusConflict, in.ID+" cannot be enabled: "+reason, "mend that and enable it again")
 		}
+		if err := s.Triggers.Subscribe(ctx, f.Workflow); err != nil {
+			return nil, fail(http.StatusConflict, in.ID+" cannot be enabled: "+err.Error(), "mend that and enable it again")
+		}
 	}
 	if _, err := s.write(ctx, in.ID, changed, engine.VersionOf(text)); err != nil {
 		return nil, err

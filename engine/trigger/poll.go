@@ -39,6 +39,7 @@ type poll struct {
 	engine   *engine.Engine
 	store    engine.Store
 	action   *connectors.Action
+	listener *listener // a poll that a connector defines: it fetches, and there is no action; nil: the workflow's own
 	cursor   *cursor
 	log      *slog.Logger
 }
@@ -58,9 +59,12 @@ type pollState struct {
 	Polls     []PollRecord `json:"polls,omitempty"`    // the last ones, newest first
 
 	// What the last answer said about itself, and to which input.
-	Input        string `json:"input,omitempty"`
-	ETag         string `json:"etag,omitempty"`
-	LastModified string `json:"last_modified,omitempty"`
+	Input string `json:"input,omitempty"`
+	// Of a poll that a connector defines: where it stands, and since when it has heard everything.
+	Place        any       `json:"place,omitempty"`
+	Since        time.Time `json:"since,omitzero"`
+	ETag         string    `json:"etag,omitempty"`
+	LastModified string    `json:"last_modified,omitempty"`
 }
 
 // keptPolls is how many polls the state remembers.
@@ -92,6 +96,9 @@ func newPoll(s *Set, w *workflow.Workflow, t *workflow.Trigger) (Trigger, error)
 
 // poll makes the poll of a trigger, over the cursor that all of its versions share.
 func (s *Set) poll(w *workflow.Workflow, t *workflow.Trigger) (*poll, error) {
+	if t.Listen != nil {
+		return s.connectorPoll(w, t)
+	}
 	clock, err := newClock(&t.Poll.Schedule)
 	if err != nil {
 		return nil, err
@@ -353,6 +360,9 @@ func (f *finding) warn(format string, args ...any) {
 func (p *poll) look(ctx context.Context, state pollState, seen *seenSet, conditional bool) (pollState, *finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
+	if p.listener != nil {
+		return p.fetch(ctx, state, seen)
+	}
 	now := time.Now()
 	call := "poll/" + p.workflow.ID + "/" + p.trigger.ID + "/" + strconv.FormatInt(now.UnixNano(), 10)
 	roots := map[string]any{"workflow": workflowRoot(p.workflow)}
@@ -386,7 +396,11 @@ func (p *poll) look(ctx context.Context, state pollState, seen *seenSet, conditi
 	if err != nil {
 		return state, nil, err
 	}
-	if err := p.compare(ctx, env, items, seen, found); err != nil {
+	markOf := func(i int) (mark, error) {
+		env.Roots["item"] = items[i]
+		return p.markOf(ctx, env, items[i])
+	}
+	if err := compare(ctx, items, markOf, seen, found); err != nil {
 		return state, nil, err
 	}
 	found.quiet = !state.Baselined && p.poll.First != "emit"
@@ -473,13 +487,12 @@ func (p *poll) items(ctx context.Context, env *expression.Env, output any) ([]an
 
 // compare finds the items that were not seen, or not in this version. An item without a key is left out and
 // reported; the others go on. When no item has one, the question is wrong and the poll fails.
-func (p *poll) compare(ctx context.Context, env *expression.Env, items []any, seen *seenSet, found *finding) error {
+func compare(ctx context.Context, items []any, markOf func(i int) (mark, error), seen *seenSet, found *finding) error {
 	found.latest = make(map[hash]bool, len(items))
 	found.fetched = len(items)
 	var first error
 	for i, item := range items {
-		env.Roots["item"] = item
-		m, err := p.markOf(ctx, env, item)
+		m, err := markOf(i)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -603,9 +616,13 @@ func (p *poll) events(items []any, marks []mark, rewound int, at time.Time) []en
 		}
 		return []engine.Event{event(0, "batch/"+digest(all.String()).String(), map[string]any{"items": items})}
 	}
+	field := "item"
+	if p.listener != nil {
+		field = "body"
+	}
 	events := make([]engine.Event, len(items))
 	for i, item := range items {
-		events[i] = event(i, marks[i].runKey(), map[string]any{"item": item})
+		events[i] = event(i, marks[i].runKey(), map[string]any{field: item})
 	}
 	return events
 }

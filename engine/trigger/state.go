@@ -17,6 +17,7 @@ type State struct {
 	Webhook  *WebhookState  `json:"webhook,omitempty"`
 	Schedule *ScheduleState `json:"schedule,omitempty"`
 	Poll     *PollState     `json:"poll,omitempty"`
+	Hook     *HookState     `json:"hook,omitempty"`
 }
 
 // WebhookState is how a webhook stands.
@@ -80,6 +81,16 @@ func (s *Set) State(ctx context.Context, workflowID, triggerID string) (State, e
 		state.Schedule, err = s.scheduleState(ctx, w, t)
 	case engine.TriggerPoll:
 		state.Poll, err = s.pollState(ctx, w, t)
+	case workflow.KindConnector:
+		var l *listener
+		if l, err = s.listener(ctx, w, t); err != nil {
+			return State{Kind: t.Kind}, nil // Blocked says why
+		}
+		if l.endpoint != nil {
+			state.Hook, err = s.hookState(ctx, l)
+		} else if l.kind.Poll != nil {
+			state.Poll, err = s.pollState(ctx, w, t)
+		}
 	}
 	if err != nil {
 		return State{}, fmt.Errorf("state of trigger %s of workflow %s: %w", triggerID, workflowID, err)

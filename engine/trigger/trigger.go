@@ -33,13 +33,16 @@ type Emit func(ctx context.Context, events []engine.Event, puts []engine.Put) ([
 var kinds = map[string]func(*Set, *workflow.Workflow, *workflow.Trigger) (Trigger, error){
 	engine.TriggerSchedule: newSchedule,
 	engine.TriggerPoll:     newPoll,
+	workflow.KindConnector: newConnectorTrigger,
 }
 
-// Options is what a Set is made of. All of it is required but Connections and Log.
+// Options is what a Set is made of. All of it is required but Connections, Sealed, Learn and Log.
 type Options struct {
 	Engine      *engine.Engine
 	Store       engine.Store
 	Connections func(name string) (connectors.Connection, error) // where webhooks find their secrets
+	Sealed      Sealed                                           // where the secrets of subscriptions are kept; nil: there are none
+	Learn       func(secrets ...string)                          // hears of each secret before it is used; nil: nobody does
 	PublicURL   string                                           // as senders see this server; no slash at the end
 	Log         *slog.Logger
 }
@@ -48,6 +51,7 @@ type Options struct {
 type Set struct {
 	Options
 	routes    atomic.Pointer[routes]
+	listeners atomic.Pointer[listeners]
 	draining  atomic.Bool
 	memory    budget          // what the bodies under way may cost
 	recording atomic.Int64    // refused calls that are being stored
@@ -56,13 +60,15 @@ type Set struct {
 
 	onPoll func(workflow, trigger string, r PollRecord)
 
-	mu       sync.Mutex
-	all      []*workflow.Workflow // the current ones, as Apply got them
-	drafts   []*workflow.Workflow
-	current  map[string]*workflow.Workflow
-	cursors  map[ownerKey]*cursor
-	changed  chan struct{} // has room for one: Run looks at current again
-	adopting sync.Mutex    // one renamed poll after another
+	mu        sync.Mutex
+	all       []*workflow.Workflow // the current ones, as Apply got them
+	drafts    []*workflow.Workflow
+	current   map[string]*workflow.Workflow
+	cursors   map[ownerKey]*cursor
+	changed   chan struct{}            // has room for one: Run looks at current again
+	relisten  chan struct{}            // has room for one: the subscriptions are looked at again
+	hookLocks map[string]chan struct{} // by subscription
+	adopting  sync.Mutex               // one renamed poll after another
 }
 
 // New makes a Set without workflows: every hook is unknown until Apply.
@@ -70,8 +76,9 @@ func New(o Options) *Set {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{Options: o, cursors: map[ownerKey]*cursor{}, changed: make(chan struct{}, 1), memory: budget{limit: memoryBudget}, keys: signature.NewKeys(o.Engine.HTTP, nil)}
+	s := &Set{Options: o, cursors: map[ownerKey]*cursor{}, changed: make(chan struct{}, 1), relisten: make(chan struct{}, 1), hookLocks: map[string]chan struct{}{}, memory: budget{limit: memoryBudget}, keys: signature.NewKeys(o.Engine.HTTP, nil)}
 	s.routes.Store(newRoutes(nil, s.keys, nil))
+	s.listeners.Store(s.newListeners(nil))
 	return s
 }
 
@@ -85,10 +92,13 @@ func (s *Set) Apply(ws []*workflow.Workflow) {
 	s.mu.Lock()
 	s.current, s.all = current, ws
 	s.routes.Store(newRoutes(append(ws[:len(ws):len(ws)], s.drafts...), s.keys, s.routes.Load()))
+	s.listeners.Store(s.newListeners(ws))
 	s.mu.Unlock()
-	select {
-	case s.changed <- struct{}{}:
-	default: // a look is due already, and it will see this
+	for _, c := range []chan struct{}{s.changed, s.relisten} {
+		select {
+		case c <- struct{}{}:
+		default: // a look is due already, and it will see this
+		}
 	}
 }
 
@@ -113,10 +123,16 @@ type owner struct {
 
 type ownerKey struct{ workflow, trigger string }
 
-// Run runs the schedules and the polls of the current workflows until ctx is done, and returns when the last of
-// them has ended.
+// Run runs the schedules, polls and streams of the current workflows and looks after their subscriptions until ctx is
+// done, and returns when the last of them has ended.
 func (s *Set) Run(ctx context.Context) error {
 	s.began = wallNow()
+	subscriptions := make(chan struct{})
+	go func() {
+		defer close(subscriptions)
+		s.runSubscriptions(ctx)
+	}()
+	defer func() { <-subscriptions }()
 	owners := map[ownerKey]*owner{}
 	known := map[string]*workflow.Workflow{}
 	for {
@@ -209,6 +225,9 @@ func (s *Set) startMissing(ctx context.Context, owners map[ownerKey]*owner, curr
 			}
 			log := s.Log.With("workflow", w.ID, "trigger", t.ID)
 			trigger, err := build(s, w, t)
+			if trigger == nil && err == nil {
+				continue // it is called
+			}
 			if err != nil {
 				log.ErrorContext(ctx, "the trigger cannot run", "err", err)
 				continue

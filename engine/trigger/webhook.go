@@ -41,20 +41,35 @@ const (
 
 const redacted = "[redacted]"
 
-// call is one inbound call on its way to becoming an event.
-type call struct {
-	set    *Set
-	hook   *hook
-	r      *http.Request
-	at     time.Time
-	raw    []byte
-	params map[string]any
-	held   int64 // of the memory budget
+// inbound is one call, whoever it is for.
+type inbound struct {
+	set      *Set
+	r        *http.Request
+	at       time.Time
+	limit    int64 // bytes of the body
+	raw      []byte
+	held     int64               // of the memory budget
+	verifier *signature.Verifier // nil: anyone may call
+	request  signature.Request   // as it was verified
+	body     any                 // decoded
 
-	allow   func() string     // the methods of the hook
-	probed  bool              // the method is none of the hook's: only what its provider asks on its own is answered
-	request signature.Request // as it was verified
-	body    any               // decoded
+	workflow, trigger string // whose deliveries show it
+}
+
+// call is one call of a webhook on its way to becoming an event.
+type call struct {
+	inbound
+	hook   *hook
+	params map[string]any
+	allow  func() string // the methods of the hook
+	probed bool          // the method is none of the hook's: only what its provider asks on its own is answered
+}
+
+func (s *Set) call(h *hook, r *http.Request, end *segment) *call {
+	return &call{
+		inbound: inbound{set: s, r: r, at: time.Now(), limit: h.limit, verifier: h.verifier, workflow: h.workflow.ID, trigger: h.trigger.ID},
+		hook:    h, allow: end.allow,
+	}
 }
 
 // ServeHTTP serves everything below /hooks/. An event is durable before it is answered.
@@ -64,6 +79,10 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path, below := strings.CutPrefix(r.URL.EscapedPath(), "/hooks/")
+	if rest, ok := strings.CutPrefix(path, "_/"); ok && below {
+		s.serveEndpoint(w, r, strings.TrimSuffix(rest, "/"))
+		return
+	}
 	m, found := s.routes.Load().find(strings.TrimSuffix(path, "/"))
 	if !below || !found {
 		writeProblem(w, &refusal{status: http.StatusNotFound, detail: "there is no hook at this address", hangUp: r.ContentLength != 0})
@@ -77,11 +96,12 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if h == nil {
 		first, _, _ := strings.Cut(m.end.allow(), ",")
-		c := &call{set: s, hook: m.end.hooks[first], r: r, at: time.Now(), allow: m.end.allow}
+		c := s.call(m.end.hooks[first], r, m.end)
 		c.refuse(w, c.wrongMethod())
 		return
 	}
-	c := &call{set: s, hook: h, r: r, at: time.Now(), probed: probed, allow: m.end.allow, params: make(map[string]any, len(m.params))}
+	c := s.call(h, r, m.end)
+	c.probed, c.params = probed, make(map[string]any, len(m.params))
 	defer c.hold(0)
 	for i, name := range h.params {
 		c.params[name] = m.params[i]
@@ -107,8 +127,8 @@ func (c *call) serve(w http.ResponseWriter) *refusal {
 		return no
 	}
 	c.body = body.body
-	if c.hook.verifier != nil {
-		if a := c.hook.verifier.Handshake(c.request, c.body); a != nil {
+	if c.verifier != nil {
+		if a := c.verifier.Handshake(c.request, c.body); a != nil {
 			c.handshake(w, a)
 			return nil
 		}
@@ -129,14 +149,14 @@ func (c *call) serve(w http.ResponseWriter) *refusal {
 }
 
 // checkHeader refuses what can be refused before a byte of the body is read.
-func (c *call) checkHeader() *refusal {
+func (c *inbound) checkHeader() *refusal {
 	h := c.r.Header
 	for _, encoding := range h["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
 			return &refusal{status: http.StatusUnsupportedMediaType, detail: "a compressed body is not supported: send it without Content-Encoding", hangUp: true}
 		}
 	}
-	if c.r.ContentLength > c.hook.limit {
+	if c.r.ContentLength > c.limit {
 		return c.tooLarge()
 	}
 	if hop := h.Get(engine.HopHeader); hop != "" {
@@ -147,15 +167,15 @@ func (c *call) checkHeader() *refusal {
 	return nil
 }
 
-func (c *call) tooLarge() *refusal {
+func (c *inbound) tooLarge() *refusal {
 	return &refusal{
 		status: http.StatusRequestEntityTooLarge, hangUp: true,
-		detail: "the body is larger than " + strconv.FormatInt(c.hook.limit, 10) + " bytes",
+		detail: "the body is larger than " + strconv.FormatInt(c.limit, 10) + " bytes",
 	}
 }
 
 // hold takes cost bytes of the memory budget in place of what the call holds so far.
-func (c *call) hold(cost int64) bool {
+func (c *inbound) hold(cost int64) bool {
 	if !c.set.memory.swap(c.held, cost) {
 		return false
 	}
@@ -163,19 +183,19 @@ func (c *call) hold(cost int64) bool {
 	return true
 }
 
-func (c *call) busy() *refusal {
+func (c *inbound) busy() *refusal {
 	return &refusal{status: http.StatusServiceUnavailable, detail: "too many large bodies at the same time", retryAfter: 1, hangUp: true, unrecorded: true}
 }
 
 // read reads the body, once, under a deadline and under the memory budget.
-func (c *call) read(w http.ResponseWriter) *refusal {
+func (c *inbound) read(w http.ResponseWriter) *refusal {
 	length := c.r.ContentLength
 	if length == 0 {
 		return nil
 	}
 	size := length
 	if length < 0 {
-		size = min(firstRead, c.hook.limit+1)
+		size = min(firstRead, c.limit+1)
 	}
 	if !c.hold(size * bodyCost) {
 		return c.busy()
@@ -194,7 +214,7 @@ func (c *call) read(w http.ResponseWriter) *refusal {
 	for {
 		got, err := c.r.Body.Read(buf[n:])
 		n += got
-		if int64(n) > c.hook.limit {
+		if int64(n) > c.limit {
 			return c.tooLarge()
 		}
 		if errors.Is(err, io.EOF) {
@@ -207,7 +227,7 @@ func (c *call) read(w http.ResponseWriter) *refusal {
 			return c.unreadable(err)
 		}
 		if n == len(buf) {
-			size := min(2*int64(n), c.hook.limit+1)
+			size := min(2*int64(n), c.limit+1)
 			if !c.hold(size * bodyCost) {
 				return c.busy()
 			}
@@ -216,7 +236,7 @@ func (c *call) read(w http.ResponseWriter) *refusal {
 	}
 }
 
-func (c *call) unreadable(err error) *refusal {
+func (c *inbound) unreadable(err error) *refusal {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -242,16 +262,26 @@ func (c *call) verify(w http.ResponseWriter) (done bool, _ *refusal) {
 	if c.hook.webhook.Verify == nil {
 		return false, nil
 	}
-	no := &refusal{status: http.StatusUnauthorized, detail: "the call could not be verified"}
-	if c.hook.verifier == nil {
-		no.reason = c.hook.unverifiable
+	if c.verifier == nil {
+		return false, unverified(c.hook.unverifiable)
+	}
+	secrets, err := c.set.secrets(c.hook.webhook.Verify)
+	return c.authenticate(w, secrets, err)
+}
+
+func unverified(reason string) *refusal {
+	return &refusal{status: http.StatusUnauthorized, detail: "the call could not be verified", reason: reason}
+}
+
+// authenticate decides with these secrets, or with the reason why there are none.
+func (c *inbound) authenticate(w http.ResponseWriter, secrets signature.Secrets, err error) (done bool, _ *refusal) {
+	refused := func(err error) (bool, *refusal) {
+		no := unverified(err.Error())
+		no.challenge = c.verifier.Challenge()
 		return false, no
 	}
-	no.challenge = c.hook.verifier.Challenge()
-	secrets, err := c.set.secrets(c.hook.webhook.Verify)
-	if err != nil && !c.hook.verifier.Open() {
-		no.reason = err.Error()
-		return false, no
+	if err != nil && !c.verifier.Open() {
+		return refused(err)
 	}
 	target := c.r.RequestURI
 	if !strings.HasPrefix(target, "/") {
@@ -265,13 +295,12 @@ func (c *call) verify(w http.ResponseWriter) (done bool, _ *refusal) {
 		Peer:   c.r.RemoteAddr,
 		Now:    c.at,
 	}
-	a, err := c.hook.verifier.Probe(c.request, secrets)
+	a, err := c.verifier.Probe(c.request, secrets)
 	if err == nil && a == nil {
-		err = c.hook.verifier.Verify(c.r.Context(), c.request, secrets)
+		err = c.verifier.Verify(c.r.Context(), c.request, secrets)
 	}
 	if err != nil {
-		no.reason = err.Error()
-		return false, no
+		return refused(err)
 	}
 	if a != nil {
 		c.handshake(w, a)
@@ -307,12 +336,37 @@ func (s *Set) Blocked(w *workflow.Workflow) string {
 			_, err = newClock(t.Schedule)
 		case engine.TriggerPoll:
 			_, err = newClock(&t.Poll.Schedule)
+		case workflow.KindConnector:
+			err = s.deaf(w, t)
 		}
 		if err != nil {
 			return "trigger " + t.ID + ": " + err.Error()
 		}
 	}
 	return ""
+}
+
+// deaf says why a trigger that a connector defines hears nothing.
+func (s *Set) deaf(w *workflow.Workflow, t *workflow.Trigger) error {
+	l, err := s.listener(context.Background(), w, t)
+	if err != nil || l.endpoint == nil {
+		return err
+	}
+	verifier, err := signature.New(l.endpoint.Verify, s.keys)
+	if err != nil || verifier.Open() || l.endpoint.Subscribe != nil { // with which there is a secret of its own
+		return err
+	}
+	if s.Connections == nil {
+		return fmt.Errorf("connection %s: there are no connections", l.connection)
+	}
+	c, err := s.Connections(l.connection)
+	if err != nil {
+		return err
+	}
+	if err := verifier.Ready(signature.SecretsOf(c)); err != nil {
+		return fmt.Errorf("connection %s: %w", l.connection, err)
+	}
+	return nil
 }
 
 // unreachable says why no call could reach a webhook.
@@ -344,12 +398,8 @@ func (c *call) event(body content) (*engine.Event, *refusal) {
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "the query is malformed: %v", err)
 	}
-	fields := make(map[string]any, 6)
-	fields["headers"] = c.headers()
-	fields["query"] = flatten(query)
+	fields := c.fields(query)
 	fields["params"] = c.params
-	fields["method"] = c.r.Method
-	fields["path"] = strings.TrimPrefix(c.r.URL.Path, "/hooks/")
 	if !body.json {
 		fields["body"] = body.body
 	}
@@ -372,11 +422,21 @@ func (c *call) event(body content) (*engine.Event, *refusal) {
 	return ev, nil
 }
 
+// fields is what expressions see of every call.
+func (c *inbound) fields(query url.Values) map[string]any {
+	fields := make(map[string]any, 6)
+	fields["headers"] = c.headers()
+	fields["query"] = flatten(query)
+	fields["method"] = c.r.Method
+	fields["path"] = strings.TrimPrefix(c.r.URL.Path, "/hooks/")
+	return fields
+}
+
 // headers is what expressions see: names in lower case, and neither cookies nor the secret that verified the call.
-func (c *call) headers() map[string]any {
+func (c *inbound) headers() map[string]any {
 	secret := ""
-	if c.hook.verifier != nil {
-		secret = http.CanonicalHeaderKey(c.hook.verifier.SecretHeader())
+	if c.verifier != nil {
+		secret = http.CanonicalHeaderKey(c.verifier.SecretHeader())
 	}
 	headers := make(map[string]any, len(c.r.Header)+1)
 	headers["host"] = c.r.Host
@@ -412,7 +472,7 @@ func flatten(query url.Values) map[string]any {
 
 // context outlives the caller: a call that has arrived is dealt with even if nobody waits for the answer any more,
 // and also where a caller closes its side of the connection before it reads, which looks the same.
-func (c *call) context() context.Context { return context.WithoutCancel(c.r.Context()) }
+func (c *inbound) context() context.Context { return context.WithoutCancel(c.r.Context()) }
 
 // setKey computes the dedupe key: the workflow's own, else the id that the provider gives. An expression that fails
 // gives none: a second run is the lesser harm than a lost event, and the delivery says so.
@@ -490,9 +550,9 @@ func (c *call) accept(w http.ResponseWriter, ev *engine.Event) *refusal {
 }
 
 // writeAccepted answers a call whose event is durable: 202 with the text, or what its provider wants to hear.
-func (c *call) writeAccepted(w http.ResponseWriter, text []byte) {
-	if c.hook.verifier != nil {
-		if a := c.hook.verifier.Accepted(c.request, c.body, text); a != nil {
+func (c *inbound) writeAccepted(w http.ResponseWriter, text []byte) {
+	if c.verifier != nil {
+		if a := c.verifier.Accepted(c.request, c.body, text); a != nil {
 			writeAnswer(w, a)
 			return
 		}
@@ -509,7 +569,7 @@ func bounded(key string) string {
 }
 
 // failed turns an error of the engine into an answer.
-func (c *call) failed(ev *engine.Event, err error) *refusal {
+func (c *inbound) failed(ev *engine.Event, err error) *refusal {
 	var full *engine.FullError
 	var input *engine.InputError
 	switch {
@@ -537,7 +597,7 @@ func (c *call) failed(ev *engine.Event, err error) *refusal {
 	return no
 }
 
-func (c *call) delivery(outcome string, status int) *engine.Delivery {
+func (c *inbound) delivery(outcome string, status int) *engine.Delivery {
 	remote := c.r.RemoteAddr
 	if i := strings.LastIndexByte(remote, ':'); i > 0 {
 		remote = strings.Trim(remote[:i], "[]")
@@ -547,13 +607,13 @@ func (c *call) delivery(outcome string, status int) *engine.Delivery {
 		size = int(c.r.ContentLength)
 	}
 	return &engine.Delivery{
-		Workflow: c.hook.workflow.ID, Trigger: c.hook.trigger.ID, Outcome: outcome, Status: status, At: c.at,
+		Workflow: c.workflow, Trigger: c.trigger, Outcome: outcome, Status: status, At: c.at,
 		Method: c.r.Method, Path: c.r.URL.Path, Remote: remote, Size: size,
 	}
 }
 
 // refuse stores the call as a delivery, so that its owner sees what went wrong, and answers it.
-func (c *call) refuse(w http.ResponseWriter, no *refusal) {
+func (c *inbound) refuse(w http.ResponseWriter, no *refusal) {
 	if !no.unrecorded {
 		c.record(no)
 	}
@@ -561,7 +621,7 @@ func (c *call) refuse(w http.ResponseWriter, no *refusal) {
 }
 
 // handshake answers what a provider asks before it sends events, and keeps a trace of it.
-func (c *call) handshake(w http.ResponseWriter, a *signature.Answer) {
+func (c *inbound) handshake(w http.ResponseWriter, a *signature.Answer) {
 	writeAnswer(w, a)
 	if c.r.Method == http.MethodHead {
 		return // only whether somebody is there
@@ -574,7 +634,7 @@ func (c *call) handshake(w http.ResponseWriter, a *signature.Answer) {
 	c.store(d)
 }
 
-func (c *call) record(no *refusal) {
+func (c *inbound) record(no *refusal) {
 	outcome := engine.DeliveryRefused
 	if no.status >= http.StatusInternalServerError {
 		outcome = engine.DeliveryFailed
@@ -588,7 +648,7 @@ func (c *call) record(no *refusal) {
 }
 
 // store keeps a delivery that starts no run, unless too many are being stored already.
-func (c *call) store(d *engine.Delivery) {
+func (c *inbound) store(d *engine.Delivery) {
 	if c.set.recording.Add(1) > maxRecording {
 		c.set.recording.Add(-1)
 		return
