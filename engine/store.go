@@ -50,6 +50,9 @@ type History interface {
 	Watch(ctx context.Context, f Filter) (<-chan Update, error)
 	// Prune forgets finished runs past their retention, at most budget of them or of files, and reports how many.
 	Prune(ctx context.Context, r Retention, budget int) (removed int, err error)
+	// Erase takes finished runs out of the history so that nothing of them is left on disk, and reports how many. Runs that
+	// live, or that there are not, are passed over. It is not for every day: it writes whole files anew.
+	Erase(ctx context.Context, ids []RunID) (erased int, err error)
 	// Stats is cheap enough to be called every second.
 	Stats(ctx context.Context) (Stats, error)
 }

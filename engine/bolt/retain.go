@@ -25,6 +25,7 @@ type policy struct {
 	max     int64
 	own     map[string]engine.Rule
 	cutoffs map[string]engine.RunID // of workflows that keep a count: this run and older ones are past it
+	erase   map[engine.RunID]bool   // besides, where a person is to be forgotten
 }
 
 // rule is what holds for a workflow.
@@ -50,6 +51,9 @@ func (p *policy) drops(row *engine.Row) bool {
 // expired reports whether a run is past its rule. Lists and reads leave it out from that moment on; its bytes go with
 // its segment, or when a closed segment is rewritten.
 func (p *policy) expired(row *engine.Row, now time.Time) bool {
+	if p.erase[row.ID] {
+		return true
+	}
 	if days := p.rule(row.Workflow).Days; days > 0 && now.Sub(row.Finished) > time.Duration(days)*day {
 		return true
 	}
@@ -294,40 +298,52 @@ func (s *Store) tidySegment(p *policy, g *segment) (removed int, err error) {
 
 // rewrite makes a closed segment anew without what p no longer keeps, the only change that a closed segment knows. The
 // new file takes the place of the old one in one rename.
-func (s *Store) rewrite(p *policy, g *segment, at time.Time) (err error) {
+func (s *Store) rewrite(p *policy, g *segment, at time.Time) error {
+	fresh, count, err := s.copyKept(p, g, at)
+	if err != nil {
+		return err
+	}
+	s.moveMu.Lock()
+	defer s.moveMu.Unlock()
+	return s.replace(g, fresh, count)
+}
+
+// copyKept writes what p keeps of a segment to a new file.
+func (s *Store) copyKept(p *policy, g *segment, at time.Time) (fresh string, count int, err error) {
 	h := &s.history
-	fresh := g.path + ".new"
+	fresh = g.path + ".new"
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err // a crash left it
+		return "", 0, err // a crash left it
 	}
 	db, err := h.createSegment(fresh)
 	if err != nil {
-		return err
+		return "", 0, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close(), os.Remove(fresh))
 		}
 	}()
-	count := 0
 	for after, done := (engine.RunID{}), false; !done; {
 		var some parcel
 		if some, after, done, err = s.kept(p, g, after, at); err != nil {
-			return err
+			return "", 0, err
 		}
-		if err := h.write(db, &some, func(bool) { count++ }); err != nil {
-			return err
+		if err = h.write(db, &some, func(bool) { count++ }); err != nil {
+			return "", 0, err
 		}
 	}
-	if err := db.Close(); err != nil { // every commit was synced
-		return err
-	}
+	err = db.Close() // every commit was synced
+	return fresh, count, err
+}
+
+// replace puts a file that copyKept wrote in the place of a segment's. moveMu is held.
+func (s *Store) replace(g *segment, fresh string, count int) error {
+	h := &s.history
 	info, err := os.Stat(fresh)
 	if err != nil {
 		return err
 	}
-	s.moveMu.Lock()
-	defer s.moveMu.Unlock()
 	if h.find(g.name) != g {
 		return os.Remove(fresh) // dropped meanwhile
 	}

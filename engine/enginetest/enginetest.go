@@ -73,6 +73,7 @@ var tests = []struct {
 	{"I18 text search is bounded and complete", i18Text},
 	{"I19 watch shows stored records in order", i19Watch},
 	{"I20 prune leaves live runs alone", i20Prune},
+	{"I20 erase leaves the others as they were", i20Erase},
 	{"I21 one winner per revision", i21Winner},
 	{"I21 the KV keeps, lists and expires", i21KV},
 	{"fairness takes workflows in turn", fairTurns},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -487,4 +488,54 @@ func closeEnds(h *harness) {
 	h.wantErr(err, engine.ErrClosed)
 	_, _, err = old.KV().Get(h.ctx, "k")
 	h.wantErr(err, engine.ErrClosed)
+}
+
+func i20Erase(h *harness) {
+	ids := make([]engine.RunID, 40)
+	for i := range ids {
+		ids[i] = h.accept(workflow(fmt.Sprint("w", i%3)))
+		h.finish(h.claim(), engine.StatusSucceeded)
+	}
+	live := h.accept()
+	before := map[engine.RunID][]engine.Record{}
+	for _, id := range ids {
+		before[id] = h.read(id)
+	}
+	var erased []engine.RunID
+	for i := 0; i < len(ids); i += 3 {
+		erased = append(erased, ids[i])
+	}
+	unknown := engine.NewRunID(time.Now(), &engine.Head{})
+	n, err := h.Erase(h.ctx, append([]engine.RunID{live, unknown}, erased...))
+	if err != nil || n != len(erased) {
+		h.Fatalf("erase: %d of %d runs and %v", n, len(erased), err)
+	}
+	if n, err := h.Erase(h.ctx, erased); err != nil || n != 0 {
+		h.Fatalf("erase them again: %d runs and %v", n, err)
+	}
+	check := func() {
+		h.Helper()
+		left := 0
+		for _, id := range ids {
+			if slices.Contains(erased, id) {
+				_, err := h.Read(h.ctx, id, 0)
+				h.wantErr(err, engine.ErrNotFound)
+				continue
+			}
+			left++
+			if diff := cmp.Diff(before[id], h.read(id)); diff != "" {
+				h.Fatalf("a run that was not erased has changed (-before +after):\n%s", diff)
+			}
+		}
+		page, err := h.List(h.ctx, engine.Query{Limit: 200})
+		if err != nil || len(page.Items) != left+1 { // and the one that lives
+			h.Fatalf("the list has %d runs and %v, want %d", len(page.Items), err, left+1)
+		}
+	}
+	check()
+	h.restart()
+	check()
+	h.finish(h.claimRun(live), engine.StatusSucceeded) // the history goes on where it was
+	h.archived()
+	h.read(live)
 }

@@ -59,7 +59,7 @@ func (s *Server) workflowRoutes() {
 		OperationID: "read-workflow", Method: http.MethodGet, Path: "/api/v1/workflows/{id}", Tags: tags, Summary: "One workflow",
 		Errors: []int{http.StatusNotFound},
 	}, s.readWorkflow)
-	handle(s, huma.Operation{
+	handleWithin(s, longTimeout, huma.Operation{ // a provider may be asked
 		OperationID: "set-enabled", Method: http.MethodPut, Path: "/api/v1/workflows/{id}/enabled", Tags: tags, Summary: "Enable or disable a workflow",
 		Description: "Changes the one line in the file. 409 says what keeps a workflow from being enabled.",
 		Errors:      []int{http.StatusNotFound, http.StatusConflict},

@@ -401,11 +401,17 @@ func (s *Set) remove(ctx context.Context, id string, k endpointKey) error {
 
 // runSubscriptions keeps the subscriptions at the providers in step with the enabled workflows, until ctx is done.
 func (s *Set) runSubscriptions(ctx context.Context) {
-	caughtUp := map[string]bool{} // by subscription: what was missed before this start is fetched
+	caughtUp := map[string]bool{}      // by subscription: what was missed before this start is fetched
+	searched := map[string]time.Time{} // by task
 	for {
 		next, err := s.reconcile(ctx, caughtUp)
+		if tasks, failed := s.runTasks(ctx, searched); failed != nil {
+			err = errors.Join(err, failed)
+		} else if tasks.Before(next) {
+			next = tasks
+		}
 		if err != nil && ctx.Err() == nil {
-			s.Log.ErrorContext(ctx, "the subscriptions cannot be looked after now", "err", err)
+			s.Log.ErrorContext(ctx, "the subscriptions and tasks cannot be looked after now", "err", err)
 			next = wallNow().Add(maxRetry)
 		}
 		timer := time.NewTimer(max(time.Second, next.Sub(wallNow())))
