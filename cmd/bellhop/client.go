@@ -29,6 +29,7 @@ type client struct {
 	base  string
 	token string
 	http  *http.Client
+	long  *http.Client // for answers without a bound
 }
 
 // addServer gives a command the flags that say where the server is.
@@ -46,14 +47,19 @@ func addServer(c *cobra.Command) (open func() (*client, error)) {
 		return &client{
 			base:  strings.TrimRight(u.String(), "/") + "/api/v1",
 			token: token,
-			// The caller names the server, so every address is meant.
-			http: outbound.New(outbound.Options{
-				Allow:     []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
-				UserAgent: "bellhop/" + version,
-				MaxBody:   maxAnswer,
-			}),
+			http:  reach(maxAnswer),
+			long:  reach(1 << 60),
 		}, nil
 	}
+}
+
+// reach makes a client for answers of so many bytes. The caller names the server, so every address is meant.
+func reach(most int64) *http.Client {
+	return outbound.New(outbound.Options{
+		Allow:     []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		UserAgent: "bellhop/" + version,
+		MaxBody:   most,
+	})
 }
 
 // call makes one API call. in is sent as JSON unless it is nil; out is filled unless it is nil.
@@ -101,6 +107,30 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		return fmt.Errorf("the server at %s does not answer like Bellhop: %w", c.base, err)
 	}
 	return nil
+}
+
+// stream makes a call whose answer is read as it comes, however long it is. The caller closes it.
+func (c *client) stream(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("call the server: %w", err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.long.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if res.StatusCode >= 300 {
+		defer res.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+		if err != nil {
+			return nil, c.unreachable(err)
+		}
+		return nil, refused(res.StatusCode, text)
+	}
+	return res.Body, nil
 }
 
 func (c *client) unreachable(err error) error {

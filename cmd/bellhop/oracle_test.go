@@ -68,6 +68,7 @@ type victim struct {
 	args []string // besides the usual ones
 	env  []string
 	cmd  *exec.Cmd
+	late bool // exit had to kill it
 }
 
 func newVictim(t *testing.T, flow string) *victim {
@@ -131,11 +132,12 @@ func (v *victim) readyWithin(d time.Duration) bool {
 	return false
 }
 
-// exit waits until the server ends by itself and returns its code; -1: it does not.
+// exit waits until the server ends by itself and returns its code; -1: it was killed.
 func (v *victim) exit(within time.Duration) int {
-	late := time.AfterFunc(within, func() { v.cmd.Process.Kill() })
-	defer late.Stop()
+	v.late = false
+	late := time.AfterFunc(within, func() { v.late = true; v.cmd.Process.Kill() })
 	v.cmd.Wait()
+	late.Stop()
 	return v.cmd.ProcessState.ExitCode()
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -262,17 +264,33 @@ func (a *app) runsExport(open func() (*client, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			lines := json.NewEncoder(a.stdout)
-			lines.SetEscapeHTML(false)
-			return each(c.Context(), server, "/runs", query, filter.limit, func(r runRow) error {
-				var run json.RawMessage
-				if err := server.call(c.Context(), http.MethodGet, "/runs/"+url.PathEscape(r.ID), nil, nil, &run); err != nil {
-					return fmt.Errorf("export %s: %w", r.ID, err)
-				}
-				return lines.Encode(run)
-			})
+			query.Set("limit", fmt.Sprint(filter.limit))
+			answer, err := server.stream(c.Context(), "/runs/export", query)
+			if err != nil {
+				return err
+			}
+			defer answer.Close()
+			return exportLines(a.stdout, answer)
 		},
 	}
 	filter.add(c, 0, "how many; 0: all")
 	return c
+}
+
+// exportLines copies runs, one a line, up to the line that says that they are complete.
+func exportLines(w io.Writer, answer io.Reader) error {
+	lines := bufio.NewReader(answer)
+	for {
+		line, err := lines.ReadBytes('\n')
+		var last struct{ End bool }
+		if len(line) < 100 && json.Unmarshal(line, &last) == nil && last.End {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the export broke off and is not complete: %w", err)
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
 }

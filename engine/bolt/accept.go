@@ -70,7 +70,14 @@ func (s *Store) Accept(ctx context.Context, b engine.Batch) ([]engine.Accepted, 
 		}
 		size += len(b.Puts[i].Value)
 	}
-	if err := s.do(ctx, o, size, first); err != nil {
+	err := failpoint("accept", "before")
+	if err == nil {
+		err = s.do(ctx, o, size, first)
+	}
+	if err == nil {
+		err = failpoint("accept", "after")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("accept runs: %w", err)
 	}
 	answers := make([]engine.Accepted, len(o.runs))

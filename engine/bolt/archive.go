@@ -134,9 +134,11 @@ func (s *Store) move(runs []*run) (moved int, err error) {
 		}
 		o.segments = append(o.segments, g)
 	}
+	_ = failpoint("archive", "written")
 	if err := s.doBack(o); err != nil {
 		return 0, err
 	}
+	_ = failpoint("archive", "after")
 	all = len(s.history.oldestFirst())
 	_, err = s.makeRoom(s.policy.Load(), &all)
 	return len(runs), err

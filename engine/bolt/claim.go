@@ -35,6 +35,7 @@ func (s *Store) Claim(ctx context.Context, most int) ([]*engine.Claim, error) {
 		claims, wait := s.pick(min(most, claimBurst))
 		if len(claims) > 0 {
 			if claims = s.loadClaims(ctx, claims); len(claims) > 0 {
+				_ = failpoint("claim", "after")
 				return claims, nil
 			}
 			continue
@@ -142,7 +143,14 @@ func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Recor
 		id: c.Run, tok: tok, seq: c.Seq, recs: slices.Clone(recs), frame: newFrame(c.Run, recs), then: then,
 		started: slices.ContainsFunc(recs, func(r engine.Record) bool { return begins(&r) }),
 	}
-	err := s.do(ctx, o, len(o.frame.value), second)
+	what := stage(recs, then)
+	err := failpoint(what, "before")
+	if err == nil {
+		err = s.do(ctx, o, len(o.frame.value), second)
+	}
+	if err == nil {
+		err = failpoint(what, "after")
+	}
 	if errors.Is(err, engine.ErrLost) || errors.Is(err, engine.ErrConflict) {
 		if s.isStored(ctx, c.Run, recs) {
 			err = nil
@@ -153,6 +161,20 @@ func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Recor
 	}
 	c.Seq += uint32(len(recs))
 	return nil
+}
+
+// stage names the failpoints of an Append.
+func stage(recs []engine.Record, then engine.Then) string {
+	switch {
+	case then.Kind == engine.Finish:
+		return "finish"
+	case then.Kind == engine.Park:
+		return "park"
+	case slices.ContainsFunc(recs, func(r engine.Record) bool { return r.Kind == engine.KindStepCompleted && r.Attempt > 0 }):
+		return "result"
+	default:
+		return "start"
+	}
 }
 
 // isStored reports whether the journal holds exactly these records: an earlier Append whose answer got lost.

@@ -230,6 +230,7 @@ func (s *Store) drop(g *segment) error {
 	if err := s.doBack(&dropOp{name: g.name}); err != nil {
 		return err
 	}
+	_ = failpoint("prune", "dropped")
 	h := &s.history
 	h.mu.Lock()
 	h.list = slices.DeleteFunc(h.list, func(have *segment) bool { return have == g })
@@ -355,6 +356,7 @@ func (s *Store) replace(g *segment, fresh string, count int) error {
 	if err := s.doBack(note); err != nil {
 		return err
 	}
+	_ = failpoint("prune", "rewritten")
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.db != nil {

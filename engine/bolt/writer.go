@@ -353,9 +353,11 @@ func (s *Store) writeBatch(reqs []*request) (b *batch, err error) {
 			return nil, fault{r.err}
 		}
 	}
+	_ = failpoint("commit", "before")
 	if err := s.commit(tx); err != nil {
 		return nil, commitError(err)
 	}
+	_ = failpoint("commit", "after")
 	st := tx.Stats()
 	s.diskTime.Add(int64(st.GetWriteTime()))
 	return b, nil

@@ -174,3 +174,44 @@ func TestEvaluate(t *testing.T) {
 		h.want(http.StatusUnprocessableEntity, "POST", "/api/v1/expressions/evaluate", body)
 	}
 }
+
+func TestExport(t *testing.T) {
+	h := newHouse(t, nil)
+	var ids []string
+	for i := range 3 {
+		started, _ := h.want(201, "POST", "/api/v1/workflows/billing/invoice/runs", fmt.Sprintf(`{"body": {"total": %d, "note": "<note %d>"}}`, 200+i, i))
+		ids = append(ids, started["id"].(string))
+		h.finished(ids[i])
+	}
+	export := func(query string) (lines []map[string]any) {
+		t.Helper()
+		resp, text := h.call("GET", "/api/v1/runs/export"+query, "")
+		if kind := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || kind != "application/x-ndjson" {
+			t.Fatalf("%s: status %d, type %q", query, resp.StatusCode, kind)
+		}
+		for d := json.NewDecoder(strings.NewReader(text)); d.More(); {
+			var line map[string]any
+			if err := d.Decode(&line); err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, line)
+		}
+		last := lines[len(lines)-1]
+		if last["end"] != true || last["runs"] != float64(len(lines)-1) {
+			t.Errorf("%s: last line %v of %d", query, last, len(lines))
+		}
+		return lines[:len(lines)-1]
+	}
+	all := export("")
+	if len(all) != 3 || all[0]["id"] != ids[2] || all[2]["id"] != ids[0] {
+		t.Fatalf("all: %d runs, want three, newest first", len(all))
+	}
+	if body := all[1]["trigger"].(map[string]any)["body"].(map[string]any); body["note"] != "<note 1>" || len(all[1]["steps"].([]any)) == 0 {
+		t.Errorf("a run: %v", all[1])
+	}
+	for query, want := range map[string]int{"?limit=2": 2, "?q=note+1": 1, "?status=failed": 0, "?workflow=billing/invoice&status=succeeded": 3} {
+		if got := export(query); len(got) != want {
+			t.Errorf("%s: %d runs, want %d", query, len(got), want)
+		}
+	}
+}

@@ -138,6 +138,7 @@ func New(o Options) (*Server, error) {
 	s.triggerRoutes()
 	s.replayRoutes()
 	s.runRoutes()
+	s.exportRoutes()
 	s.deliveryRoutes()
 	s.connectorRoutes()
 	s.connectionRoutes()
