@@ -26,7 +26,7 @@ test: build ## all tests with the race detector, the example workflows and their
 	./$(BIN) check workflows
 	./$(BIN) test workflows
 
-test-faults: build ## 50 kill -9 under load and the slow fault tests
+test-faults: build ## kills, power cuts, failing disks and failpoints, 50 times each; needs root and /dev/fuse
 	BELLHOP_KILLS=50 go test -count=1 -timeout 60m -run 'Fault|Kill' -v ./cmd/bellhop ./engine/...
 
 test-vendors: ## imported manifests against stripe-mock and Prism (installs both, 500 MB)

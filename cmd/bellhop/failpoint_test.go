@@ -33,8 +33,7 @@ func goCommand(t *testing.T, dir string, args ...string) string {
 }
 
 // TestFaultPoints ends the process at every place of the way of a run where a crash leaves something else behind, and
-// makes the store answer late and not at all there. The row is that of the table of crashes in docs/operations.md's terms:
-// what is on disk when the process dies.
+// makes the store answer late and not at all there. onDisk says what is there when the process dies.
 func TestFaultPoints(t *testing.T) {
 	needsBuild(t)
 	binary := filepath.Join(t.TempDir(), "bellhop")
@@ -139,12 +138,15 @@ func TestFaultPointsOfBbolt(t *testing.T) {
 			t.Parallel()
 			tr := newTrial(t)
 			tr.v.bin = binary
-			tr.v.start() // the store is made without a fault
+			tr.v.start() // the store is made, and some events are stored, without a fault
 			tr.v.ready()
+			stop := tr.load(4)
+			for tr.count() < 5 {
+				time.Sleep(5 * time.Millisecond)
+			}
 			tr.v.kill()
 			tr.v.env = []string{"GOFAIL_FAILPOINTS=" + point}
 			tr.v.start()
-			stop := tr.load(4)
 			if code := tr.v.exit(30 * time.Second); code < 1 {
 				t.Errorf("the process ended with %d, want an error", code)
 			}
