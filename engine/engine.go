@@ -55,6 +55,8 @@ type Engine struct {
 	links      sync.Mutex
 	linkSecret []byte // once it was read
 
+	bulks bulks
+
 	drain chan struct{} // closed when Run stops claiming
 	rest  chan struct{} // closed when Run works on no run any more
 	alone sync.Mutex    // held while a run is tried that may have crashed the process

@@ -61,6 +61,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	close(e.drain)
+	e.bulks.work.Wait()
 	done := make(chan struct{})
 	go func() { running.Wait(); close(done) }()
 	select {

@@ -18,7 +18,7 @@ import (
 func (a *app) runsCommand() *cobra.Command {
 	runs := group("runs", "Look at runs on a server, repeat and cancel them")
 	open := addServer(runs)
-	runs.AddCommand(a.runsList(open), a.runsShow(open), a.runsRerun(open), a.runsCancel(open), a.runsExport(open))
+	runs.AddCommand(a.runsList(open), a.runsShow(open), a.runsRerun(open), a.runsResolve(open), a.runsCancel(open), a.runsExport(open))
 	return runs
 }
 
@@ -95,7 +95,7 @@ func when(text string, now time.Time) (time.Time, error) {
 
 func (a *app) runsList(open func() (*client, error)) *cobra.Command {
 	var filter runFilter
-	var asJSON bool
+	var asJSON, undecided bool
 	c := &cobra.Command{
 		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -106,6 +106,9 @@ func (a *app) runsList(open func() (*client, error)) *cobra.Command {
 			query, err := filter.query(time.Now())
 			if err != nil {
 				return err
+			}
+			if undecided {
+				query.Set("needs", "decision")
 			}
 			if asJSON {
 				items := []json.RawMessage{}
@@ -139,6 +142,7 @@ func (a *app) runsList(open func() (*client, error)) *cobra.Command {
 		},
 	}
 	filter.add(c, 50, "how many; 0: all")
+	c.Flags().BoolVar(&undecided, "needs-decision", false, "only runs that failed and on which nobody has decided; see runs resolve")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -189,39 +193,6 @@ func (a *app) showAsTest(c *cobra.Command, server *client, id string, asJSON boo
 		fmt.Fprintln(a.stderr, cleanLine("it does not pass as it is: "+f))
 	}
 	return nil
-}
-
-func (a *app) runsRerun(open func() (*client, error)) *cobra.Command {
-	var from, at, data string
-	var asJSON bool
-	c := &cobra.Command{
-		Use: "rerun <run>", Short: "Start a run again, from the start, the failed step or any step", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			server, err := open()
-			if err != nil {
-				return err
-			}
-			body := map[string]any{"from": from, "version": at}
-			if c.Flags().Changed("data") {
-				if !json.Valid([]byte(data)) {
-					return usagef(`--data is no JSON: write it out, such as --data '{"total": 129}'`)
-				}
-				body["data"] = json.RawMessage(data)
-			}
-			var started struct {
-				ID string `json:"id"`
-			}
-			if err := server.call(c.Context(), http.MethodPost, "/runs/"+url.PathEscape(args[0])+"/rerun", nil, body, &started); err != nil {
-				return err
-			}
-			return a.printStarted(started.ID, asJSON)
-		},
-	}
-	c.Flags().StringVar(&from, "from", "start", "start, failed, or the id of a step; what came before keeps its results")
-	c.Flags().StringVar(&at, "version", "then", "then: the version of that run; now: the current one")
-	c.Flags().StringVar(&data, "data", "", "JSON that replaces the body of the event")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return c
 }
 
 // printStarted tells the id of a new run; alone on its line, so that a script can take it.

@@ -91,8 +91,26 @@ func (s *Server) runRoutes() {
 	}, s.readRounds)
 	handle(s, huma.Operation{
 		OperationID: "rerun", Method: http.MethodPost, Path: "/api/v1/runs/{id}/rerun", Tags: tags, Summary: "Run again",
+		Description:   "With check nothing is started, and the answer is 200.",
 		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusTooManyRequests},
 	}, s.rerun)
+	handle(s, huma.Operation{
+		OperationID: "rerun-many", Method: http.MethodPost, Path: "/api/v1/runs/rerun", Tags: tags, Summary: "Run many again",
+		Description:   "Every run of the filter that has ended is started again, from the oldest on, at a rate. It ends with the server.",
+		DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
+	}, s.rerunMany)
+	handle(s, huma.Operation{
+		OperationID: "read-rerun-many", Method: http.MethodGet, Path: "/api/v1/runs/rerun/{job}", Tags: tags, Summary: "How far it is",
+		Errors: []int{http.StatusNotFound},
+	}, s.bulk)
+	handle(s, huma.Operation{
+		OperationID: "stop-rerun-many", Method: http.MethodDelete, Path: "/api/v1/runs/rerun/{job}", Tags: tags, Summary: "Start no more of them",
+		Errors: []int{http.StatusNotFound},
+	}, s.stopBulk)
+	handle(s, huma.Operation{
+		OperationID: "resolve-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/resolve", Tags: tags, Summary: "Decide on a run that failed",
+		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusTooManyRequests},
+	}, s.resolveRun)
 	handle(s, huma.Operation{
 		OperationID: "cancel-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/cancel", Tags: tags, Summary: "Cancel a run",
 		Description:   "The wish is on disk when this answers; the run ends when the step under way does, at once if it waits.",
@@ -103,10 +121,14 @@ func (s *Server) runRoutes() {
 func (s *Server) listRuns(ctx context.Context, in *struct {
 	Paging
 	RunFilter
-	Text string `query:"q" maxLength:"200" doc:"Matches anywhere in the data of a run, without regard to case."`
-	Skip int    `query:"skip" minimum:"0" maximum:"1000000" doc:"Rows to pass over behind the cursor, for a jump; not with q."`
+	Text  string `query:"q" maxLength:"200" doc:"Matches anywhere in the data of a run, without regard to case."`
+	Skip  int    `query:"skip" minimum:"0" maximum:"1000000" doc:"Rows to pass over behind the cursor, for a jump; not with q."`
+	Needs string `query:"needs" enum:"decision" doc:"decision: only runs that failed, or whose outcome is unknown, and on which nobody has decided."`
 },
 ) (*body[runPage], error) {
+	if in.Needs != "" {
+		in.Status = []string{engine.StatusFailed.String()}
+	}
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -127,15 +149,29 @@ func (s *Server) listRuns(ctx context.Context, in *struct {
 		}
 		q.Limit = in.Limit
 	}
-	rows, err := s.Engine.Store.List(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
+	out := runPage{Items: make([]runItem, 0, in.Limit)}
+	for {
+		rows, err := s.Engine.Store.List(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		for i := range rows.Items {
+			if in.Needs != "" {
+				if needs, err := s.Engine.NeedsDecision(ctx, &rows.Items[i]); err != nil {
+					return nil, fmt.Errorf("list runs: %w", err)
+				} else if !needs {
+					continue
+				}
+			}
+			out.Items = append(out.Items, newRunItem(&rows.Items[i]))
+		}
+		out.Next, out.Partial = rows.Next, rows.Partial
+		out.Scanned += rows.Scanned
+		if in.Needs == "" || rows.Partial || rows.Next == "" || len(out.Items) >= in.Limit || ctx.Err() != nil {
+			return &body[runPage]{out}, nil
+		}
+		q.Cursor, q.Limit = rows.Next, in.Limit-len(out.Items)
 	}
-	out := runPage{Items: make([]runItem, 0, len(rows.Items)), Next: rows.Next, Scanned: rows.Scanned, Partial: rows.Partial}
-	for i := range rows.Items {
-		out.Items = append(out.Items, newRunItem(&rows.Items[i]))
-	}
-	return &body[runPage]{out}, nil
 }
 
 func (s *Server) readRun(ctx context.Context, in *RunID) (*body[*runDetail], error) {
@@ -198,9 +234,10 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 		From    string          `json:"from,omitempty" maxLength:"200" default:"start" doc:"start, failed, or the id of a step"`
 		Version string          `json:"version,omitempty" enum:"then,now" default:"then" doc:"The version that ran, or the current one."`
 		Data    json.RawMessage `json:"data,omitempty" doc:"Takes the place of trigger.body."`
+		Check   bool            `json:"check,omitempty" doc:"Only tell what would be done a second time; nothing is started."`
 	}
 },
-) (*body[started], error) {
+) (*rerunAnswer, error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err
@@ -212,13 +249,116 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 			return nil, err
 		}
 	}
-	made, err := s.Engine.Rerun(ctx, id, again)
+	repeats, err := s.Engine.Repeats(ctx, id, again)
+	if err == nil && in.Body != nil && in.Body.Check {
+		return &rerunAnswer{http.StatusOK, rerunStarted{Repeats: repeats}}, nil
+	}
+	var made engine.RunID
+	if err == nil {
+		made, err = s.Engine.Rerun(ctx, id, again)
+	}
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil, noRun(in.ID)
 	} else if err != nil {
 		return nil, fmt.Errorf("rerun %s: %w", in.ID, err)
 	}
-	return &body[started]{started{made.String()}}, nil
+	return &rerunAnswer{http.StatusCreated, rerunStarted{ID: made.String(), Repeats: repeats}}, nil
+}
+
+// rerunStarted is the answer to a rerun.
+type rerunStarted struct {
+	ID      string          `json:"id,omitempty" doc:"The run; none with check."`
+	Repeats []engine.Repeat `json:"repeats,omitempty" doc:"Steps that changed something outside in the old run, or may have, and are done again."`
+}
+
+type rerunAnswer struct {
+	Status int
+	Body   rerunStarted
+}
+
+func (s *Server) resolveRun(ctx context.Context, in *struct {
+	RunID
+	Body struct {
+		As     string          `json:"as" enum:"done,again,give_up" doc:"done: what failed counts as done, and a new run goes on behind it; again: a new run goes on from what failed; give_up: nothing more is done."`
+		Output json.RawMessage `json:"output,omitempty" doc:"With done: the output of the step."`
+	}
+},
+) (*body[rerunStarted], error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	output, err := plain(in.Body.Output)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.Engine.Resolve(ctx, id, in.Body.As, output)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, noRun(in.ID)
+	} else if err != nil {
+		return nil, fmt.Errorf("resolve %s: %w", in.ID, err)
+	}
+	out := rerunStarted{}
+	if !made.IsZero() {
+		out.ID = made.String()
+	}
+	return &body[rerunStarted]{out}, nil
+}
+
+func (s *Server) rerunMany(ctx context.Context, in *struct {
+	Body struct {
+		Workflow string    `json:"workflow,omitempty" maxLength:"512"`
+		Status   []string  `json:"status,omitempty" maxItems:"10" doc:"Only runs of these; default: failed."`
+		Text     string    `json:"q,omitempty" maxLength:"200"`
+		Since    time.Time `json:"since,omitempty"`
+		Until    time.Time `json:"until,omitempty"`
+		From     string    `json:"from,omitempty" maxLength:"200" doc:"start, failed, or the id of a step; default: failed where all are failed, else start"`
+		Version  string    `json:"version,omitempty" enum:"then,now" default:"then"`
+		Rate     float64   `json:"rate,omitempty" minimum:"0" maximum:"1000" doc:"How many begin in a second; default 10."`
+	}
+},
+) (*body[engine.Bulk], error) {
+	q := engine.Query{Workflow: in.Body.Workflow, Text: in.Body.Text, Since: in.Body.Since, Until: in.Body.Until}
+	if len(in.Body.Status) == 0 {
+		in.Body.Status = []string{engine.StatusFailed.String()}
+	}
+	from := engine.StatusFailed.String()
+	for _, name := range in.Body.Status {
+		status, err := engine.ParseStatus(name)
+		if err != nil {
+			return nil, fail(http.StatusUnprocessableEntity, err.Error(), "")
+		}
+		if status != engine.StatusFailed {
+			from = "start"
+		}
+		q.Status = append(q.Status, status)
+	}
+	if in.Body.From != "" {
+		from = in.Body.From
+	}
+	job, err := s.Engine.StartBulk(ctx, q, engine.Rerun{From: from, Version: in.Body.Version}, in.Body.Rate)
+	if err != nil {
+		return nil, err
+	}
+	return &body[engine.Bulk]{job}, nil
+}
+
+// BulkID is the path of a route about one rerun of many runs.
+type BulkID struct {
+	ID string `path:"job" maxLength:"64"`
+}
+
+func (s *Server) bulk(_ context.Context, in *BulkID) (*body[engine.Bulk], error) {
+	job, err := s.Engine.Bulk(in.ID)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fail(http.StatusNotFound, "there is no rerun "+clip(in.ID), "it may have ended long ago, or with a restart of the server")
+	}
+	return &body[engine.Bulk]{job}, err
+}
+
+func (s *Server) stopBulk(ctx context.Context, in *BulkID) (*body[engine.Bulk], error) {
+	_ = s.Engine.StopBulk(in.ID) // where there is none, the answer says so
+	return s.bulk(ctx, in)
 }
 
 func (s *Server) cancelRun(ctx context.Context, in *RunID) (*body[started], error) {

@@ -1,0 +1,93 @@
+package server_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+const refusing = `triggers: [{webhook: {path: refuses}}]
+steps:
+  - {id: a, set: {n: 1}}
+  - {id: x, set: {n: "${{ trigger.body.n + 1 }}"}}
+  - {id: end, set: {n: "${{ steps.x.n }}"}}
+`
+
+func TestRunsThatNeedADecision(t *testing.T) {
+	h := newHouse(t, nil)
+	h.want(201, "PUT", "/api/v1/workflows/refuses/text", `{"text":`+quoted(refusing)+`}`)
+	var ids []string
+	for range 3 {
+		made, _ := h.want(201, "POST", "/api/v1/workflows/refuses/runs", `{"body":{}}`)
+		ids = append(ids, made["id"].(string))
+		h.finished(made["id"].(string))
+	}
+	count := func(want int) {
+		t.Helper()
+		n := -1
+		for deadline := time.Now().Add(10 * time.Second); n != want && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // lists lag a moment behind
+			list, _ := h.want(200, "GET", "/api/v1/runs?needs=decision&limit=2", "")
+			n = len(list["items"].([]any))
+			for list["next"] != "" {
+				list, _ = h.want(200, "GET", "/api/v1/runs?needs=decision&limit=2&cursor="+list["next"].(string), "")
+				n += len(list["items"].([]any))
+			}
+		}
+		if n != want {
+			t.Fatalf("%d runs need a decision, want %d", n, want)
+		}
+	}
+	count(3)
+	if got, _ := h.want(200, "POST", "/api/v1/runs/"+ids[0]+"/resolve", `{"as":"give_up"}`); got["id"] != nil {
+		t.Errorf("giving up made a run: %v", got)
+	}
+	count(2)
+	checked, _ := h.want(200, "POST", "/api/v1/runs/"+ids[1]+"/rerun", `{"from":"failed","check":true}`)
+	if checked["id"] != nil {
+		t.Errorf("a check made a run: %v", checked)
+	}
+	count(2)
+	again, _ := h.want(201, "POST", "/api/v1/runs/"+ids[1]+"/rerun", `{"from":"failed","data":{"n":1}}`)
+	if run := h.finished(again["id"].(string)); run["status"] != "succeeded" || run["parent"] != ids[1] {
+		t.Errorf("%v", run)
+	}
+	count(1)
+	h.want(422, "POST", "/api/v1/runs/"+ids[2]+"/resolve", `{"as":"perhaps"}`)
+	h.want(404, "POST", "/api/v1/runs/00000000000000000000000000/resolve", `{"as":"again"}`)
+
+	job, _ := h.want(202, "POST", "/api/v1/runs/rerun", `{"workflow":"refuses","status":["failed"],"from":"start","rate":200}`)
+	if job["total"] != json.Number("3") {
+		t.Errorf("%v", job)
+	}
+	for deadline := time.Now().Add(10 * time.Second); job["done"] != true; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(job)
+		}
+		job, _ = h.want(200, "GET", "/api/v1/runs/rerun/"+job["id"].(string), "")
+	}
+	if job["started"] != json.Number("3") {
+		t.Errorf("%v", job)
+	}
+	h.want(404, "GET", "/api/v1/runs/rerun/none", "")
+	h.want(404, "DELETE", "/api/v1/runs/rerun/none", "")
+}
+
+func TestRoundsOfALoop(t *testing.T) {
+	h := newHouse(t, nil)
+	h.want(201, "PUT", "/api/v1/workflows/loops/text", `{"text":`+quoted("triggers: [{webhook: {path: loops}}]\nsteps:\n  - {id: l, for_each: {in: '1..50'}, steps: [{id: x, set: {n: '${{ item }}'}}]}\n")+`}`)
+	made, _ := h.want(201, "POST", "/api/v1/workflows/loops/runs", `{}`)
+	id := made["id"].(string)
+	h.finished(id)
+	list, _ := h.want(200, "GET", "/api/v1/runs/"+id+"/steps?in=l&limit=30", "")
+	if n := len(list["items"].([]any)); n != 60 || list["next"] != "30" {
+		t.Errorf("%d steps, next %v", n, list["next"])
+	}
+	list, _ = h.want(200, "GET", "/api/v1/runs/"+id+"/steps?in=l&round=41", "")
+	steps := list["items"].([]any)
+	if len(steps) != 2 || steps[1].(map[string]any)["path"] != "l[41].x" {
+		t.Errorf("%v", steps)
+	}
+	h.want(404, "GET", "/api/v1/runs/"+id+"/steps?in=l&round=50", "")
+	h.want(404, "GET", "/api/v1/runs/"+id+"/steps?in=x", "")
+	h.want(400, "GET", "/api/v1/runs/"+id+"/steps?in=l&cursor=x", "")
+}
