@@ -346,7 +346,7 @@ func (s *Server) listOptions(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if a.Choices == nil {
+	if a.Choices == nil || a.Input.Properties[in.Field].Options == nil {
 		return nil, fail(http.StatusNotFound, "the field "+clip(in.Field)+" has no list of options", "")
 	}
 	list, err := a.Choices(ctx, call, in.Field, in.Search)
@@ -361,7 +361,7 @@ func (s *Server) listFields(ctx context.Context, in *FieldQuery) (*body[jsonSche
 	if err != nil {
 		return nil, err
 	}
-	if a.Further == nil {
+	if a.Further == nil || a.Input.Properties[in.Field].FieldsFrom == nil {
 		return nil, fail(http.StatusNotFound, "the field "+clip(in.Field)+" gets no further fields", "")
 	}
 	schema, err := a.Further(ctx, call, in.Field)
