@@ -59,9 +59,9 @@ func (w *Workflow) Check(c Catalog) Problems {
 
 type checker struct {
 	reporter
-	w         *Workflow
-	catalog   Catalog
-	connector *connectors.Connector // whose shared schemas are meant
+	w       *Workflow
+	catalog Catalog
+	shared  *connectors.Connector // whose schemas are meant
 }
 
 func (k *checker) verify(hook *Webhook) {
@@ -144,7 +144,7 @@ func (k *checker) use(use *Use) *connectors.Action {
 		k.errorf(use.At, known(use.Action, names), "the connector %s has no action %q", use.Connector, use.Action)
 	}
 	k.connection(use, connector)
-	k.connector = connector
+	k.shared = connector
 	if action != nil && !use.broken {
 		k.input(use, &action.Input)
 	}
@@ -296,8 +296,8 @@ func (k *checker) fields(t *expression.Tree, s *connectors.Schema, what string) 
 
 // value checks what is known of a value before any run.
 func (k *checker) value(t *expression.Tree, s *connectors.Schema, what string) {
-	if s.Ref != "" && k.connector != nil {
-		resolved := k.connector.Resolve(*s)
+	if s.Ref != "" && k.shared != nil {
+		resolved := k.shared.Resolve(*s)
 		s = &resolved
 	}
 	at := k.w.places[t]
