@@ -569,3 +569,68 @@ func i16AgainstPark(h *harness) {
 		h.finish(c, engine.StatusSucceeded)
 	}
 }
+
+// otherRun signals another run in the write of an Append, which then has the signal and is woken by it.
+func otherRun(h *harness) {
+	parent := h.accept()
+	child := h.accept(workflow("w2"))
+	for range 2 {
+		c := h.claim()
+		if c.Run == parent {
+			h.append(c, engine.Then{Kind: engine.Park}, parkedUntil(time.Time{}))
+			continue
+		}
+		signals := []engine.Outgoing{
+			{Run: parent, Signal: engine.Signal{ID: "child", Kind: "child", Step: "c"}},
+			{Run: parent, Signal: engine.Signal{ID: "child", Kind: "child", Step: "c"}}, // the same
+			{Run: engine.NewRunID(time.Now(), &engine.Head{}), Signal: engine.Signal{ID: "x"}},
+		}
+		h.append(c, engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusSucceeded}, Signals: signals}, finished(engine.StatusSucceeded))
+	}
+	h.wantKinds(child, "accepted finished")
+	h.wantKinds(parent, "accepted parked signal")
+	h.restart()
+	h.wantKinds(parent, "accepted parked signal")
+	h.finish(h.claimRun(parent), engine.StatusSucceeded)
+}
+
+// limited hands out no more runs of a workflow than its limit; a parked one does not count.
+func limited(h *harness) {
+	h.Limit("w", 1)
+	first, second := h.accept(), h.accept()
+	free := h.accept(workflow("w2"))
+	got := map[engine.RunID]*engine.Claim{}
+	for range 2 {
+		c := h.claim()
+		got[c.Run] = c
+	}
+	if got[first] == nil || got[free] == nil {
+		h.Fatal("want the first run of each workflow")
+	}
+	h.nothingReady()
+	wake := time.Now().Add(time.Hour)
+	h.append(got[first], engine.Then{Kind: engine.Park, Wake: wake}, parkedUntil(wake))
+	c := h.claimRun(second)
+	if err := h.Signal(h.ctx, first, engine.Signal{ID: "go", Kind: "resume"}); err != nil {
+		h.Fatal(err)
+	}
+	h.nothingReady()
+	h.finish(c, engine.StatusSucceeded)
+	h.claimRun(first)
+}
+
+// full decides at Accept what a workflow with as many runs as it may have does with one more.
+func full(h *harness) {
+	with := func(what string) func(*engine.NewRun) {
+		return func(n *engine.NewRun) { n.Limit, n.Full = 1, what }
+	}
+	first := h.accept(with("drop"))
+	if a := h.acceptAll(h.newRun(with("drop")))[0]; !a.Dropped || !a.ID.IsZero() {
+		h.Fatalf("over the limit: got %+v, want it dropped", a)
+	}
+	failed := h.accept(with("fail"))
+	h.wantKinds(failed, "accepted signal")
+	h.finish(h.claimRun(first), engine.StatusSucceeded)
+	h.finish(h.claimRun(failed), engine.StatusFailed)
+	h.wantKinds(h.accept(with("drop")), "accepted")
+}
