@@ -18,7 +18,7 @@ run: build ## start Bellhop with the example workflows and say what to try
 	./$(BIN) serve --dir bin/demo
 
 vendors: ## install the vendors' own libraries, with which the signature tests sign (Node, network)
-	cd connectors/signature/testdata/vendors && npm ci --ignore-scripts
+	.ci/npm connectors/signature/testdata/vendors
 
 test: build ## all tests with the race detector, the example workflows and their tests
 	.ci/npm
