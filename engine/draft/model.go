@@ -65,6 +65,7 @@ func NewModel(id, text string, w *workflow.Workflow, problems workflow.Problems,
 	if err != nil {
 		return nil, err
 	}
+	outline.ShowRows()
 	m := &Model{Outline: *outline, Name: id, Enabled: true, Tags: []string{}, Cards: map[string]Card{}}
 	if w != nil {
 		m.Outline.Name(w)

@@ -72,7 +72,8 @@ func RowsOf(src string) (*Rows, error) {
 	if rows == nil {
 		rows = &Rows{Match: "all", Items: []Row{item}}
 	}
-	again, err := rows.Expr()
+	left := maxRows
+	again, _, err := rows.print("", 0, &left, true)
 	if err != nil {
 		return nil, nil
 	}
@@ -457,7 +458,7 @@ func (r *Rows) Depth() int {
 // Expr writes the rows as an expression. The error is an *Error that says which row is wrong.
 func (r *Rows) Expr() (string, error) {
 	left := maxRows
-	text, _, err := r.print("", 0, &left)
+	text, _, err := r.print("", 0, &left, false)
 	if err != nil {
 		return "", &Error{Message: err.Error()}
 	}
@@ -467,8 +468,8 @@ func (r *Rows) Expr() (string, error) {
 	return text, nil
 }
 
-// print writes a group; several reports whether an operator joins its parts.
-func (r *Rows) print(place string, depth int, left *int) (text string, several bool, err error) {
+// print writes a group; several reports whether an operator joins its parts. The paths of trusted rows were just read.
+func (r *Rows) print(place string, depth int, left *int, trusted bool) (text string, several bool, err error) {
 	if depth > maxRowDepth {
 		return "", false, fmt.Errorf("the groups are nested more than %d deep", maxRowDepth)
 	}
@@ -487,10 +488,10 @@ func (r *Rows) print(place string, depth int, left *int) (text string, several b
 		}
 		var joined bool
 		if row.Group != nil {
-			parts[i], joined, err = row.Group.print(at+".", depth+1, left)
+			parts[i], joined, err = row.Group.print(at+".", depth+1, left, trusted)
 			joined = joined && len(r.Items) > 1
 		} else {
-			parts[i], err = row.print()
+			parts[i], err = row.print(trusted)
 			joined = row.Test == "between" && r.Match == "any" && len(r.Items) > 1
 			if err != nil {
 				err = fmt.Errorf("condition %s: %w", at, err)
@@ -508,11 +509,11 @@ func (r *Rows) print(place string, depth int, left *int) (text string, several b
 }
 
 // print writes one test.
-func (r *Row) print() (string, error) {
+func (r *Row) print(trusted bool) (string, error) {
 	if r.Field == "" {
 		return "", errors.New("it has no field")
 	}
-	field, err := printPath(r.Field)
+	field, err := printPath(r.Field, trusted)
 	if err != nil {
 		return "", err
 	}
@@ -539,7 +540,7 @@ func (r *Row) print() (string, error) {
 	case "one_of", "not_one_of":
 		return r.printOneOf(field)
 	}
-	val, err := r.operand(r.Value, r.Path)
+	val, err := r.operand(r.Value, r.Path, trusted)
 	if err != nil {
 		return "", err
 	}
@@ -561,7 +562,7 @@ func (r *Row) print() (string, error) {
 	field = r.subject(field)
 	switch r.Test {
 	case "between":
-		to, err := r.operand(r.To, r.ToPath)
+		to, err := r.operand(r.To, r.ToPath, trusted)
 		if err != nil {
 			return "", err
 		}
@@ -608,14 +609,14 @@ func (r *Row) printOneOf(field string) (string, error) {
 }
 
 // operand writes a literal or a path.
-func (r *Row) operand(v any, path string) (string, error) {
+func (r *Row) operand(v any, path string, trusted bool) (string, error) {
 	if path == "" {
 		return r.literal(v)
 	}
 	if r.Test == "matches" {
 		return "", errors.New("the pattern is a text")
 	}
-	text, err := printPath(path)
+	text, err := printPath(path, trusted)
 	if err == nil && r.lowers() {
 		text = "lower(" + text + ")"
 	}
@@ -669,7 +670,10 @@ func number(v any) any {
 }
 
 // printPath checks that a text only names data.
-func printPath(text string) (string, error) {
+func printPath(text string, trusted bool) (string, error) {
+	if trusted {
+		return text, nil
+	}
 	tree, err := parse(text)
 	if err != nil || !isPath(tree) {
 		return "", fmt.Errorf("%q is no path of data, such as trigger.body.total", shortText(text))

@@ -26,18 +26,18 @@ func (h *draftHooks) load(drafts []*draft.Draft) {
 	defer h.mu.Unlock()
 	h.all = map[string]*workflow.Workflow{}
 	for _, d := range drafts {
-		if w := h.hooksOf(d); w != nil {
+		if w := hooksOf(d, h.check(d.ID, []byte(d.Text))); w != nil {
 			h.all[d.ID] = w
 		}
 	}
 	h.tell()
 }
 
-// update takes over a draft that changed.
-func (h *draftHooks) update(d *draft.Draft) {
+// update takes over a draft that changed; w is what could be read of it, or nil.
+func (h *draftHooks) update(d *draft.Draft, w *workflow.Workflow) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	w, before := h.hooksOf(d), h.all[d.ID]
+	w, before := hooksOf(d, w), h.all[d.ID]
 	switch {
 	case w == nil && before == nil, w != nil && before != nil && addressesOf(w) == addressesOf(before):
 		return
@@ -68,16 +68,13 @@ func (h *draftHooks) tell() {
 }
 
 // hooksOf is what could be read of a draft, switched off; nil when it has no webhook, or just those of the file.
-func (h *draftHooks) hooksOf(d *draft.Draft) *workflow.Workflow {
-	if d.Published && !d.Dirty() {
+func hooksOf(d *draft.Draft, w *workflow.Workflow) *workflow.Workflow {
+	if w == nil || d.Published && !d.Dirty() || !slices.ContainsFunc(w.Triggers, func(t *workflow.Trigger) bool { return t.Webhook != nil }) {
 		return nil
 	}
-	w := h.check(d.ID, []byte(d.Text))
-	if w == nil || !slices.ContainsFunc(w.Triggers, func(t *workflow.Trigger) bool { return t.Webhook != nil }) {
-		return nil
-	}
-	w.Enabled = false // nobody else has this one
-	return w
+	off := *w
+	off.Enabled = false
+	return &off
 }
 
 // addressesOf is all that decides how a call is received.

@@ -207,14 +207,20 @@ func (s *Server) changeDraft(ctx context.Context, id, ifMatch string, required b
 	if d.Rev() == rev && d.Stored() {
 		return s.draftAnswer(ctx, d, file, conflict)
 	}
-	if err := s.saveDraft(ctx, d); err != nil {
+	checked := s.Folder.Check(d.ID, []byte(d.Text))
+	if err := s.saveChecked(ctx, d, checked.Workflow); err != nil {
 		return nil, err
 	}
-	return s.draftAnswer(ctx, d, file, d.Follow(file))
+	return s.checkedAnswer(ctx, d, &checked, file, d.Follow(file))
 }
 
 // saveDraft stores a draft, keeps its webhooks alive and tells the event stream.
 func (s *Server) saveDraft(ctx context.Context, d *draft.Draft) error {
+	return s.saveChecked(ctx, d, s.Folder.Check(d.ID, []byte(d.Text)).Workflow)
+}
+
+// saveChecked is saveDraft where the text was read already.
+func (s *Server) saveChecked(ctx context.Context, d *draft.Draft, w *workflow.Workflow) error {
 	if !d.Stored() {
 		full, err := s.drafts.Full(ctx)
 		if err != nil {
@@ -233,14 +239,23 @@ func (s *Server) saveDraft(ctx context.Context, d *draft.Draft) error {
 	} else if err != nil {
 		return err
 	}
-	s.draftHooks.update(d)
+	s.draftHooks.update(d, w)
 	s.hub.publish(notice{kind: eventDraft, workflow: d.ID, text: d.Rev(), status: d.By})
 	return nil
 }
 
 // draftAnswer shows a draft.
 func (s *Server) draftAnswer(ctx context.Context, d *draft.Draft, file []byte, conflict bool) (*draftAnswer, error) {
-	out := &draftAnswer{Status: http.StatusOK, ETag: `"` + d.Rev() + `"`, Body: s.draftView(d, file, conflict)}
+	checked := s.Folder.Check(d.ID, []byte(d.Text))
+	return s.checkedAnswer(ctx, d, &checked, file, conflict)
+}
+
+func (s *Server) checkedAnswer(ctx context.Context, d *draft.Draft, checked *folder.File, file []byte, conflict bool) (*draftAnswer, error) {
+	if d.Text != string(checked.Text) { // it took over the text of the file
+		again := s.Folder.Check(d.ID, []byte(d.Text))
+		checked = &again
+	}
+	out := &draftAnswer{Status: http.StatusOK, ETag: `"` + d.Rev() + `"`, Body: s.checkedView(d, checked, file, conflict)}
 	if out.Body.Model != nil && d.Stored() {
 		results, err := s.drafts.Results(ctx, d.ID)
 		if err != nil {
@@ -253,6 +268,10 @@ func (s *Server) draftAnswer(ctx context.Context, d *draft.Draft, file []byte, c
 
 func (s *Server) draftView(d *draft.Draft, file []byte, conflict bool) draftView {
 	checked := s.Folder.Check(d.ID, []byte(d.Text))
+	return s.checkedView(d, &checked, file, conflict)
+}
+
+func (s *Server) checkedView(d *draft.Draft, checked *folder.File, file []byte, conflict bool) draftView {
 	v := draftView{
 		ID: d.ID, Rev: d.Rev(), Name: d.ID, Text: d.Text, Published: d.Published, Dirty: d.Dirty(), Good: checked.Good(), By: d.By,
 		Changes: workflow.Changes{},

@@ -560,7 +560,7 @@ func (d *comparison) condition(o, n *OutlineField, path Path, code string, param
 		return
 	}
 	p["was"], p["was_expr"] = conditionText(o), o.Value
-	if row, was := oneRow(o.Rows, n.Rows); row != nil {
+	if row, was := oneRow(o.rows(), n.rows()); row != nil {
 		p["condition"], p["was"] = row.Text(), was.ValueText()
 		d.add(code+"_value", n.Path, p, now+" (was %s)", row.Text(), was.ValueText())
 		return
@@ -569,8 +569,8 @@ func (d *comparison) condition(o, n *OutlineField, path Path, code string, param
 }
 
 func conditionText(f *OutlineField) string {
-	if f.Rows != nil {
-		return f.Rows.Text()
+	if rows := f.rows(); rows != nil {
+		return rows.Text()
 	}
 	return shown(f.Value)
 }

@@ -247,22 +247,33 @@ func (o Insert) apply(e *editor) error {
 	if err != nil {
 		return err
 	}
-	return e.insert(t, o.At, d)
+	return e.insert(t, o.Path, o.At, d)
 }
 
-// insert adds an entry to a list.
-func (e *editor) insert(t *target, at int, d *datum) error {
+// insert adds an entry to the list at a path.
+func (e *editor) insert(t *target, list Path, at int, d *datum) error {
 	n := t.node()
 	if len(t.rest) > 0 || isNull(n) {
 		if at != 0 {
 			return errors.New("the list is not there, so the entry can only be its first")
 		}
+		comments, body := splitComments(string(d.source))
 		if d.source != "" {
-			if comments, _ := splitComments(string(d.source)); len(comments) > 0 {
-				d.source = ""
-			}
+			d.source = Text(body)
 		}
-		return e.set(t, &datum{kind: yaml.SequenceNode, items: []*datum{d}})
+		if err := e.set(t, &datum{kind: yaml.SequenceNode, items: []*datum{d}}); err != nil || len(comments) == 0 {
+			return err
+		}
+		made, err := e.find(list)
+		if err != nil || len(made.rest) > 0 || isFlow(made.node()) {
+			return err
+		}
+		dash, _ := e.bare(made.node(), 0)
+		if !e.alone(dash) {
+			return nil
+		}
+		column := e.column(dash)
+		return e.commit([]cut{{dash, dash, e.join(comments, column) + e.eol() + strings.Repeat(" ", column)}})
 	}
 	if n.Kind != yaml.SequenceNode {
 		return fmt.Errorf("it is %s, not a list", describe(n))
@@ -380,7 +391,7 @@ func (o Move) apply(e *editor) error {
 		moved = d
 	}
 	e.want = datumOf(e.root)
-	return e.insert(to, at, moved)
+	return e.insert(to, o.To[:i], at, moved)
 }
 
 // shift moves an entry within its list. What stands between the entries stays in its place, so that moving back

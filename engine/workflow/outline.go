@@ -70,6 +70,38 @@ var (
 	conditionKeys  = []string{"filter", "if", "when"}
 )
 
+// ShowRows adds the rows of every condition.
+func (o *Outline) ShowRows() {
+	o.Each(func(e *OutlineEntry, _ Path, _ int) bool {
+		showRows(e.Fields)
+		for _, l := range e.Lists {
+			showRows(l.Fields)
+		}
+		return true
+	})
+}
+
+func showRows(fields []OutlineField) {
+	for i := range fields {
+		if slices.Contains(conditionKeys, fields[i].Key) {
+			fields[i].Rows = fields[i].rows()
+		}
+	}
+}
+
+// rows is the condition as rows, or nil. A mistake in it is a problem of the file.
+func (f *OutlineField) rows() *expression.Rows {
+	var text string
+	if !f.Expression || json.Unmarshal(f.Value, &text) != nil {
+		return nil
+	}
+	rows, err := expression.RowsOf(text)
+	if err != nil {
+		return nil
+	}
+	return rows
+}
+
 // Name gives the entries the ids that they have in w, which was made of the same text.
 func (o *Outline) Name(w *Workflow) {
 	ids := map[Position]string{}
@@ -202,9 +234,6 @@ func (e *editor) outlineField(n *yaml.Node, i int, owner Path) OutlineField {
 	f.Line, f.Column = e.place(sp.start)
 	f.EndLine, f.EndColumn = e.place(sp.end)
 	f.Expression = val.Kind == yaml.ScalarNode && slices.Contains(expressionKeys, key)
-	if f.Expression && slices.Contains(conditionKeys, key) {
-		f.Rows, _ = expression.RowsOf(val.Value) // a mistake in it is a problem of the file
-	}
 	return f
 }
 
