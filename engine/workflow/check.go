@@ -144,7 +144,6 @@ func (k *checker) use(use *Use) *connectors.Action {
 		k.errorf(use.At, known(use.Action, names), "the connector %s has no action %q", use.Connector, use.Action)
 	}
 	k.connection(use, connector)
-	k.shared = connector
 	if action != nil && !use.broken {
 		k.input(use, &action.Input)
 	}
@@ -202,6 +201,7 @@ func (k *checker) connector(use *Use) *connectors.Connector {
 		}
 		k.errorf(use.At, known(use.Connector, ids), "there is no connector %q", use.Connector)
 	}
+	k.shared = connector
 	return connector
 }
 
