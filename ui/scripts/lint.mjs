@@ -27,7 +27,7 @@ for (const [file, texts] of Object.entries(languages)) {
   for (const [key, text] of Object.entries(texts)) {
     if (!english.includes(key)) bad.push(`messages/${file}: ${key} is not in en.json`)
     if (/\b(node|execution|payload|credential|operator)s?\b/i.test(text)) bad.push(`messages/${file}: ${key} says a word that we do not use`)
-    const names = (s) => [...s.matchAll(/\{(\w+)[,}]/g)].map((m) => m[1]).sort().filter((n, i, l) => l.indexOf(n) === i).join()
+    const names = (s) => [...s.matchAll(/\{(\w+), (?:plural|select|number)|(?<!\b(?:zero|one|two|few|many|other) |=\d )\{(\w+)\}/g)].map((m) => m[1] ?? m[2]).sort().filter((n, i, l) => l.indexOf(n) === i).join()
     if (english.includes(key) && names(text) !== names(languages['en.json'][key])) bad.push(`messages/${file}: ${key} has other parameters than the English text`)
   }
 }

@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { RunList, sinceOf } from './runs.svelte'
+import { complete, withTest, withValue } from './filter'
+import { formatDuration, labelOf } from './format'
+import { parse, t } from './i18n'
+import { match } from './address'
+import { child, partsOf } from './template'
+import { monogram, tileHue } from './tile'
+
+describe('templates', () => {
+  it.each([
+    ['Hi ${{ trigger.body.name }}!', [['text', 'Hi '], ['expr', 'trigger.body.name'], ['text', '!']]],
+    ['$${{ not data }}', [['text', '${{ not data }}']]],
+    ['${{ {a: "}}"}.a }}', [['expr', '{a: "}}"}.a']]],
+    ['${{ open', [['text', '${{ open']]],
+    ['', []],
+  ])('%s', (template, want) => {
+    expect(partsOf(template).map((p) => (p.expr === undefined ? ['text', p.text] : ['expr', p.expr]))).toEqual(want)
+  })
+  it('quotes keys that are no words', () => {
+    expect(child('steps.a.with', 'json')).toBe('steps.a.with.json')
+    expect(child('steps.a.with.headers', 'x.y')).toBe('steps.a.with.headers["x.y"]')
+  })
+})
+
+describe('addresses', () => {
+  it('keeps an id with a slash in one part', () => {
+    expect(match(['/workflows/:id'], '/workflows/billing%2Finvoice')).toEqual({ route: '/workflows/:id', params: { id: 'billing/invoice' } })
+    expect(match(['/workflows/:id'], '/workflows/billing/invoice')).toBeUndefined()
+    expect(match(['/workflows/new', '/workflows/:id'], '/workflows/new')?.route).toBe('/workflows/new')
+    expect(match(['/workflows/:id'], '/workflows/%E0%A4%A')).toBeUndefined()
+  })
+})
+
+describe('texts', () => {
+  it('counts', () => {
+    expect(t('workflows.count', { count: 1 })).toBe('1 workflow')
+    expect(t('workflows.count', { count: 1200 })).toBe('1,200 workflows')
+  })
+  it.each(['{a, plural, one {x}}', '{a, odd, other {x}}', 'a } b'])('refuses %s', (text) => {
+    expect(() => parse(text)).toThrow()
+  })
+})
+
+describe('words', () => {
+  it.each([
+    [0.4, '<1 ms'],
+    [342, '342 ms'],
+    [4230, '4.2 s'],
+    [184_000, '3 min 4 s'],
+    [7_500_000, '2 h 5 min'],
+  ])('%f ms', (ms, want) => {
+    expect(formatDuration(ms)).toBe(want)
+  })
+  it('makes labels of names', () => {
+    expect(labelOf('customer_name')).toBe('Customer name')
+    expect(labelOf('customerName')).toBe('Customer name')
+    expect(labelOf('x.y')).toBe('x.y')
+  })
+  it('makes monograms', () => {
+    expect([monogram('Google Sheets'), monogram('GitHub'), monogram('slack'), monogram('')]).toEqual(['GS', 'GH', 'Sl', '·'])
+    expect(tileHue('slack')).toBe(tileHue('slack'))
+  })
+})
+
+describe('filter rows', () => {
+  it('waits for unfinished rows', () => {
+    const rows = { match: 'all' as const, items: [{ field: 'a', test: 'greater', type: 'number' as const, value: '1x' }, { field: 'b', test: 'is_empty', type: 'text' as const }, { field: '', test: 'is' }] }
+    expect(complete(rows).items.map((r) => r.field)).toEqual(['b'])
+  })
+  it('reads numbers and lists', () => {
+    expect(withValue({ field: 'a', test: 'greater' }, '200', 'number').value).toBe(200)
+    expect(withValue(withTest({ field: 'a', test: 'is', value: 'x' }, 'one_of'), 'x, y', 'text').value).toEqual(['x', 'y'])
+  })
+})
+
+describe('the list of runs', () => {
+  const rows = Array.from({ length: 1050 }, (_, i) => ({ id: String(i) }))
+  const server = async (q: Record<string, unknown>) => {
+    const from = (q.cursor ? Number(q.cursor) + 1 : 0) + Number(q.skip ?? 0)
+    const items = rows.slice(from, from + 200)
+    return { items, next: from + 200 < rows.length ? items.at(-1)!.id : '' } as never
+  }
+  it('goes by cursor and jumps', async () => {
+    const list = new RunList({}, server)
+    await list.want(0, 30)
+    expect([list.at(0)?.id, list.at(199)?.id, list.known, list.complete]).toEqual(['0', '199', 200, false])
+    await list.want(1040, 1049)
+    expect([list.at(1049)?.id, list.at(500), list.known, list.complete]).toEqual(['1049', undefined, 1050, true])
+    await list.want(400, 430)
+    expect(list.at(420)?.id).toBe('420')
+  })
+  it('forgets what was not looked at for long', async () => {
+    const list = new RunList({}, async (q) => ({ items: rows.slice(0, 200), next: String(Number(q.cursor || 0) + 199) }) as never)
+    for (let i = 0; i < 20; i++) await list.want(i * 200, i * 200 + 10)
+    expect([list.at(0), list.at(19 * 200) !== undefined]).toEqual([undefined, true])
+  })
+  it('reads relative times', () => {
+    expect(sinceOf('12h', Date.parse('2026-03-01T12:00:00Z'))).toBe('2026-03-01T00:00:00.000Z')
+    expect(sinceOf('2026-03-01T00:00:00Z')).toBe('2026-03-01T00:00:00Z')
+  })
+})
