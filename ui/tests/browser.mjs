@@ -23,6 +23,9 @@ export async function newPage(browser, url, { width = 1440, height = 900, theme 
   const page = await context.newPage()
   page.faults = []
   const fine = (text) => allow.some((a) => text.includes(a))
+  page.on('response', async (r) => {
+    if (r.status() >= 400 && allow.length === 0) page.faults.push(`${r.status()} ${r.request().method()} ${r.url().slice(url.length)} ${(r.request().postData() ?? '').slice(0, 200)} ${(await r.text().catch(() => '')).slice(0, 300)}`)
+  })
   page.on('console', (m) => {
     if ((m.type() === 'error' || m.type() === 'warning') && !fine(m.text())) page.faults.push(`console: ${m.text()}`)
   })

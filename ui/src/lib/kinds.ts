@@ -9,7 +9,7 @@ export interface Kind {
 
 export const kinds: Kind[] = [
   { kind: 'filter', also: 'filter condition if', value: { filter: null } },
-  { kind: 'set', also: 'map format set field transform', value: { set: {} } },
+  { kind: 'set', also: 'map format set field transform', value: { set: null } },
   { kind: 'paths', also: 'branch switch if else', value: { paths: [{ name: 'Path A', when: null, steps: [] }, { name: 'Path B', steps: [] }] } },
   { kind: 'for_each', also: 'loop each list', value: { for_each: { in: null }, steps: [] } },
   { kind: 'parallel', also: 'parallel together', value: { parallel: [{ name: 'a', steps: [] }, { name: 'b', steps: [] }] } },
