@@ -11,21 +11,11 @@ import (
 	"github.com/bellhop-dev/bellhop/engine/secret"
 )
 
-// openVault opens the sealed secrets of a data directory. Their key is in that directory too, unless it is given as
-// BELLHOP_SECRET_KEY or in the file that BELLHOP_SECRET_KEY_FILE names; it is no flag, for others can see those.
+// openVault opens the sealed secrets of a data directory.
 func openVault(data string) (*secret.Vault, error) {
-	key := os.Getenv("BELLHOP_SECRET_KEY")
-	if path := os.Getenv("BELLHOP_SECRET_KEY_FILE"); path != "" {
-		if key != "" {
-			return nil, usagef("BELLHOP_SECRET_KEY and BELLHOP_SECRET_KEY_FILE are both set: take one of them away")
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, cannotStart("BELLHOP_SECRET_KEY_FILE: %w", err)
-		}
-		if key = strings.TrimSpace(string(text)); key == "" {
-			return nil, cannotStart("BELLHOP_SECRET_KEY_FILE: %s is empty", path)
-		}
+	key, err := secretKey()
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, cannotStart("%w", err)
@@ -35,6 +25,25 @@ func openVault(data string) (*secret.Vault, error) {
 		return nil, cannotStart("%w", err)
 	}
 	return vault, nil
+}
+
+// secretKey is the key of the sealed secrets where it is kept outside of the data directory: BELLHOP_SECRET_KEY, or the
+// file that BELLHOP_SECRET_KEY_FILE names. It is no flag, for others can see those. Empty: it is in the directory.
+func secretKey() (string, error) {
+	key := os.Getenv("BELLHOP_SECRET_KEY")
+	if path := os.Getenv("BELLHOP_SECRET_KEY_FILE"); path != "" {
+		if key != "" {
+			return "", usagef("BELLHOP_SECRET_KEY and BELLHOP_SECRET_KEY_FILE are both set: take one of them away")
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", cannotStart("BELLHOP_SECRET_KEY_FILE: %w", err)
+		}
+		if key = strings.TrimSpace(string(text)); key == "" {
+			return "", cannotStart("BELLHOP_SECRET_KEY_FILE: %s is empty", path)
+		}
+	}
+	return key, nil
 }
 
 // notes keeps how connections are doing beside the runs.

@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       *update,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"capture": capture},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"capture": capture, "harm": harm},
 		Setup: func(e *testscript.Env) error {
 			port, err := freePort()
 			if err != nil {
@@ -69,6 +69,28 @@ func capture(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("capture: nothing matches %q", args[1])
 	}
 	ts.Setenv(args[0], found[len(found)-1])
+}
+
+// harm damages a file: harm cut FILE leaves the first half of it, harm flip FILE TEXT flips bits of every TEXT in it.
+func harm(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 || (args[0] == "flip") != (len(args) == 3) {
+		ts.Fatalf("harm: want cut and a file, or flip, a file and a text")
+	}
+	path := ts.MkAbs(args[1])
+	src, err := os.ReadFile(path)
+	ts.Check(err)
+	if args[0] == "cut" {
+		ts.Check(os.WriteFile(path, src[:len(src)/2], 0o600))
+		return
+	}
+	flipped := []byte(args[2])
+	for i := range flipped {
+		flipped[i] ^= 0x5a
+	}
+	if !bytes.Contains(src, []byte(args[2])) {
+		ts.Fatalf("harm: %s has no %q", args[1], args[2])
+	}
+	ts.Check(os.WriteFile(path, bytes.ReplaceAll(src, []byte(args[2]), flipped), 0o600))
 }
 
 // freePort is a port that nobody used a moment ago.

@@ -191,7 +191,7 @@ func (s *Store) openState(side *instance) (err error) {
 	}
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return startError(errInUse, "stop the other process that uses %s", s.dir)
+		return startError(ErrInUse, "stop the other process that uses %s", s.dir)
 	case errors.Is(err, fs.ErrPermission):
 		return startError(err, "let this user read and write %s", path)
 	case err != nil:

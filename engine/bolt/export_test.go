@@ -2,6 +2,8 @@ package bolt
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -51,4 +53,20 @@ func (s *Store) Waiting() int {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
 	return s.queue.len()
+}
+
+// Content is all that the keys of a bbolt file lead to, as one text; the number of a bucket's next value is left out.
+func Content(path string) (string, error) {
+	t, err := openTree(path, func(string) {})
+	if err != nil {
+		return "", err
+	}
+	defer t.close()
+	names := slices.Sorted(maps.Keys(t.buckets))
+	var all []byte
+	add := func(b ...[]byte) { all = fmt.Appendf(all, "%q\n", b) }
+	for _, name := range names {
+		t.walk([]byte(name), func(k, v []byte) { add([]byte(name), k, v) }, func(sub, k, v []byte) { add([]byte(name), sub, k, v) })
+	}
+	return string(all), nil
 }

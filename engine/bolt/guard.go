@@ -45,7 +45,8 @@ func startError(err error, hint string, args ...any) error {
 	return &StartError{err, fmt.Sprintf(hint, args...)}
 }
 
-var errInUse = errors.New("the data is in use by another process")
+// ErrInUse says that another process has the data folder open.
+var ErrInUse = errors.New("the data is in use by another process")
 
 // lockDir takes the lock file of the directory, so that the checks below do not read a file that another process
 // writes. The lock ends with the process.
@@ -55,10 +56,21 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, startError(err, "let this user read and write %s", dir)
 	}
+	if err := waitForLock(f, dir); err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname()
+	_ = f.Truncate(0) // who holds it is only a help for people
+	_, _ = f.WriteAt([]byte("process "+strconv.Itoa(os.Getpid())+" on "+host+"\n"), 0)
+	return f, nil
+}
+
+// waitForLock closes f when somebody else keeps the lock.
+func waitForLock(f *os.File, dir string) error {
 	for deadline := time.Now().Add(lockTimeout); ; {
 		err := tryLock(f)
 		if err == nil {
-			break
+			return nil
 		}
 		if !time.Now().Before(deadline) {
 			holder, _ := io.ReadAll(io.LimitReader(f, 200))
@@ -66,14 +78,10 @@ func lockDir(dir string) (*os.File, error) {
 			if holder = bytes.TrimSpace(holder); len(holder) == 0 {
 				holder = []byte("unknown")
 			}
-			return nil, startError(fmt.Errorf("%w (%s): %w", errInUse, holder, err), "stop that process, or choose another data folder than %s", dir)
+			return startError(fmt.Errorf("%w (%s): %w", ErrInUse, holder, err), "stop that process, or choose another data folder than %s", dir)
 		}
 		time.Sleep(lockTimeout / 20)
 	}
-	host, _ := os.Hostname()
-	_ = f.Truncate(0) // who holds it is only a help for people
-	_, _ = f.WriteAt([]byte("process "+strconv.Itoa(os.Getpid())+" on "+host+"\n"), 0)
-	return f, nil
 }
 
 // instance is the sidecar of state.db: what the database must at least be. It catches what bbolt cannot: it takes
@@ -144,6 +152,9 @@ type metaPage struct {
 	pageSize uint32
 	pages    uint64 // in use; the file must hold them, or reading its mapping kills the process
 	txid     uint64
+	root     uint64 // page of the list of buckets
+	freelist uint64
+	valid    int // how many of the two are whole
 }
 
 // checkPages reads the two meta pages of a bbolt file, without mapping it, and compares the newer valid one with
@@ -160,7 +171,7 @@ func checkPages(path string) (meta metaPage, err error) {
 	if err != nil {
 		return meta, err
 	}
-	found := false
+	found, valid := false, 0
 	for _, at := range []int64{0, 4096, 8192, 16384, 32768, 65536} {
 		var page [80]byte
 		if _, err := f.ReadAt(page[:], at); err != nil {
@@ -173,11 +184,13 @@ func checkPages(path string) (meta metaPage, err error) {
 		if word(m) != 0xED0CDAED || word(m[4:]) != 2 || long(m[56:]) != sum.Sum64() {
 			continue
 		}
+		valid++
 		if txid := long(m[48:]); !found || txid > meta.txid {
-			meta = metaPage{pageSize: word(m[8:]), pages: long(m[40:]), txid: txid}
+			meta = metaPage{pageSize: word(m[8:]), pages: long(m[40:]), txid: txid, root: long(m[16:]), freelist: long(m[32:])}
 			found = true
 		}
 	}
+	meta.valid = valid
 	if !found {
 		return meta, fmt.Errorf("%s is no database, or its first pages are damaged: %w", path, engine.ErrDamaged)
 	}

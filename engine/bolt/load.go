@@ -118,7 +118,7 @@ func (s *Store) loadJournals(tx *bbolt.Tx, done map[engine.RunID]bool) (live []*
 			l = &loaded{id: id}
 			live = append(live, l)
 		}
-		if err := l.add(s, k, v); err != nil {
+		if err := l.add(k, v); err != nil {
 			return nil, err
 		}
 		k, v = c.Next()
@@ -133,7 +133,7 @@ func (s *Store) loadJournals(tx *bbolt.Tx, done map[engine.RunID]bool) (live []*
 }
 
 // add folds one journal entry into a loaded run. An error is a journal that a newer release wrote.
-func (l *loaded) add(s *Store, k, v []byte) error {
+func (l *loaded) add(k, v []byte) error {
 	recs, order, err := decodeFrame(k, v)
 	if errors.Is(err, engine.ErrNewerFormat) {
 		return err

@@ -18,10 +18,13 @@ import (
 	"sync"
 )
 
-// Names of the files in the data directory.
+// Names of the files in the data directory: what is sealed, and its key.
 const (
-	vaultFile   = "secrets.json"
-	keyFile     = "secret.key"
+	VaultFile = "secrets.json"
+	KeyFile   = "secret.key"
+
+	vaultFile   = VaultFile
+	keyFile     = KeyFile
 	nextKeyFile = "secret.key.next" // until the records are sealed with it
 )
 
@@ -103,6 +106,15 @@ func OpenVault(dir, key string) (*Vault, error) {
 		}
 	}
 	return v, nil
+}
+
+// CheckVault reports why the vault of a data directory cannot be opened, and changes nothing. key is that of [OpenVault].
+func CheckVault(dir, key string) error {
+	if _, err := os.Stat(filepath.Join(dir, nextKeyFile)); err == nil {
+		return fmt.Errorf("%s: a change of the key was cut off: the next start of the server ends it", filepath.Join(dir, nextKeyFile))
+	}
+	_, err := OpenVault(dir, key) // it writes only to end such a change
+	return err
 }
 
 func readVault(path string) (*vaultContent, error) {
