@@ -283,7 +283,11 @@ type drawing struct {
 	Body        []byte
 }
 
-func (s *Server) connectorIcon(_ context.Context, in *ConnectorID) (*drawing, error) {
+func (s *Server) connectorIcon(_ context.Context, in *struct {
+	ConnectorID
+	Version string `query:"v" maxLength:"64" doc:"Of the connector: another one is another address, so that a cached drawing is not an old one."`
+},
+) (*drawing, error) {
 	c, err := s.connector(in.ID)
 	if err != nil {
 		return nil, err
