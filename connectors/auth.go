@@ -16,6 +16,7 @@ type AuthScheme struct {
 	Help    string   // where a person finds the secrets; may be empty
 	Secrets []Secret // what a person enters
 	Fields  []string // names of the plain values that it needs, such as "header"; they are among Connector.Fields
+	Test    *Test    // the call that tells whether a connection of this kind works; nil: Connector.Test
 
 	// OAuth2 is set for type oauth2: who makes connections runs its flow, and keeps the Grant.
 	OAuth2 *OAuth2

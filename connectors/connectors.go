@@ -353,6 +353,14 @@ func (c *Connector) Scheme(id string) *AuthScheme {
 	return nil
 }
 
+// TestOf returns the call that tells whether a connection with that auth works, or nil.
+func (c *Connector) TestOf(auth string) *Test {
+	if s := c.Scheme(auth); s != nil && s.Test != nil {
+		return s.Test
+	}
+	return c.Test
+}
+
 // All returns every connector in the order of IDs.
 func (r *Registry) All() []*Connector {
 	byID := *r.byID.Load()

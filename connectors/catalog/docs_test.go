@@ -111,6 +111,7 @@ func connection(b *strings.Builder, c *connectors.Connector) {
 		return
 	}
 	b.WriteString("\n## Connection\n\n```yaml\nconnections:\n")
+	signed := false
 	for i := range c.Auth {
 		a := &c.Auth[i]
 		keys := []string{"connector: " + c.ID}
@@ -128,7 +129,8 @@ func connection(b *strings.Builder, c *connectors.Connector) {
 				keys = append(keys, fmt.Sprintf("%s: \"${{ env.%s }}\"", s.Name, strings.ToUpper(c.ID+"_"+s.Name)))
 			}
 		}
-		if c.SigningSecret != nil && i == 0 {
+		if c.SigningSecret != nil && !signed && a.Type != connectors.AuthURL {
+			signed = true
 			keys = append(keys, fmt.Sprintf("signing_secret: \"${{ env.%s_SIGNING_SECRET }}\"", strings.ToUpper(c.ID)))
 		}
 		fmt.Fprintf(b, "  my-%s%s: {%s}\n", strings.ReplaceAll(c.ID, "_", "-"), map[bool]string{true: "-" + a.ID}[i > 0], strings.Join(keys, ", "))

@@ -139,11 +139,19 @@ func (p *problems) triggers() {
 		p.require(t.Endpoint == "" || seen[t.Endpoint], "%s: there is no endpoint %q", at, t.Endpoint)
 		p.require(t.Poll == nil || t.Poll.Fetch != nil && t.Poll.Every > 0, "%s polls nothing", at)
 	}
-	if c.Test != nil {
-		a := c.Action(c.Test.Action)
-		p.require(a != nil && a.IsSafe(c.Test.Input) && c.Test.Judge != nil, "the test call %q is not a safe action with a verdict", c.Test.Action)
+	p.test(c.Test)
+	for i := range c.Auth {
+		p.test(c.Auth[i].Test)
 	}
 	p.require(len(c.Icon) <= 8<<10, "its icon has %d bytes, more than 8 KiB", len(c.Icon))
+}
+
+func (p *problems) test(t *connectors.Test) {
+	if t == nil {
+		return
+	}
+	a := p.c.Action(t.Action)
+	p.require(a != nil && a.IsSafe(t.Input) && t.Judge != nil, "the test call %q is not a safe action with a verdict", t.Action)
 }
 
 func (p *problems) require(ok bool, format string, args ...any) {

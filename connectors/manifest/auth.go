@@ -35,6 +35,7 @@ type scheme struct {
 	oauth    *oauth
 	region   *expression.Template // sigv4
 	service  *expression.Template
+	anywhere bool // url: the address may lead to any host, not to those of the manifest alone
 }
 
 // applied is one place of a request that gets a secret.
@@ -73,7 +74,7 @@ func (r *reader) connection(n *yaml.Node) {
 			c.SigningSecret = &s
 		}
 		if n := o.Value("test"); n != nil {
-			r.test(n)
+			c.Test = r.test(n)
 		}
 		o.Done()
 	}
@@ -135,7 +136,7 @@ func (r *reader) secret(name string, n *yaml.Node) connectors.Secret {
 }
 
 // test reads the call that tells whether a connection works.
-func (r *reader) test(n *yaml.Node) {
+func (r *reader) test(n *yaml.Node) *connectors.Test {
 	o := r.Object(n, "test")
 	use := o.Text("use")
 	o.Need("use", "the action to call")
@@ -164,7 +165,7 @@ func (r *reader) test(n *yaml.Node) {
 		}
 		return textOf(v), nil
 	}
-	r.c.Test = t
+	return t
 }
 
 // auth reads one way to sign calls.
@@ -172,6 +173,9 @@ func (r *reader) auth(n *yaml.Node, taken map[string]string) {
 	o := r.Object(n, "an auth")
 	s := &scheme{src: r.src, id: o.Text("id"), kind: o.Word("type", "", authTypes...)}
 	out := connectors.AuthScheme{ID: s.id, Type: s.kind, Title: o.Text("title"), Help: o.Text("help")}
+	if n := o.Value("test"); n != nil {
+		out.Test = r.test(n)
+	}
 	if n := o.Need("id", "a short name, such as id: key"); n != nil && !idPattern.MatchString(s.id) {
 		r.Errorf(n, "use small letters, digits and _, at most 40", "%q is no id", s.id)
 	}
@@ -212,6 +216,7 @@ func (r *reader) auth(n *yaml.Node, taken map[string]string) {
 		add("token", "Token")
 	case connectors.AuthURL:
 		add("url", "Address")
+		s.anywhere = o.Bool("anywhere", false)
 	case connectors.AuthOAuth2:
 		add("client_id", "Client ID")
 		add("client_secret", "Client secret")

@@ -386,7 +386,7 @@ func (s *source) mayGo(conn connectors.Connection, u *url.URL) error {
 		allowed = s.connector.Hosts
 	}
 	own, _ := conn.Fields["base_url"].(string)
-	if scheme := s.schemes[conn.Auth]; scheme != nil && scheme.kind == connectors.AuthURL && own == "" && len(allowed) == 0 {
+	if scheme := s.schemes[conn.Auth]; scheme != nil && scheme.kind == connectors.AuthURL && own == "" && (len(allowed) == 0 || scheme.anywhere && len(conn.Hosts) == 0) {
 		own = conn.Secrets["url"]
 	}
 	if base, err := url.Parse(own); err == nil && own != "" && base.Host != "" {

@@ -719,10 +719,17 @@ func (m *Manifest) deliver(ctx context.Context, t *Test, conn connectors.Connect
 		req.Header.Set(name, textOf(v))
 	}
 	secrets := conn.Secrets
-	if err := sign(&req, e.Verify, secrets, p.sign); err != nil {
+	var keys *signature.Keys
+	var err error
+	if e.Verify.Scheme == "paypal" {
+		keys, err = signPayPal(&req, secrets, p.sign)
+	} else {
+		err = sign(&req, e.Verify, secrets, p.sign)
+	}
+	if err != nil {
 		return []string{err.Error()}
 	}
-	verifier, err := signature.New(e.Verify, nil)
+	verifier, err := signature.New(e.Verify, keys)
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -159,7 +159,7 @@ func (c *Connections) Test(ctx context.Context, name string) (label string, err 
 	e.mu.Lock()
 	of := e.def.of
 	e.mu.Unlock()
-	if of == nil || of.Test == nil {
+	if of == nil || of.TestOf(conn.Auth) == nil {
 		return "", &InputError{"", fmt.Sprintf("connector %s has no call to try a connection with", conn.Connector)}
 	}
 	if c.options.HTTP == nil {
@@ -208,11 +208,12 @@ func (c *Connections) try(ctx context.Context, of *connectors.Connector, conn co
 			label, err = "", fmt.Errorf("the test call failed inside Bellhop: %v", p)
 		}
 	}()
-	action := of.Action(of.Test.Action)
+	test := of.TestOf(conn.Auth)
+	action := of.Action(test.Action)
 	if action == nil || action.Do == nil {
-		return "", fmt.Errorf("connector %s has no action %s", of.ID, of.Test.Action)
+		return "", fmt.Errorf("connector %s has no action %s", of.ID, test.Action)
 	}
-	input := of.Test.Input
+	input := test.Input
 	if input == nil {
 		input = map[string]any{}
 	}
@@ -220,10 +221,10 @@ func (c *Connections) try(ctx context.Context, of *connectors.Connector, conn co
 		Key: base32Key(), Input: input, Connection: conn, HTTP: c.options.HTTP, Dial: c.options.Dial, Now: time.Now(),
 		Token: c.Tokens(conn.Name), Limits: c.options.Limits,
 	})
-	if err != nil || of.Test.Judge == nil {
+	if err != nil || test.Judge == nil {
 		return "", err
 	}
-	return of.Test.Judge(output)
+	return test.Judge(output)
 }
 
 // base32Key is an idempotency key for a call outside of any run.
@@ -267,7 +268,7 @@ func (c *Connections) care(ctx context.Context, name string) {
 	e.mu.Lock()
 	renew := e.record != nil && e.record.Grant != nil && e.record.Grant.Refresh != "" && e.health.State != StateSignIn
 	// One that was never tried may be half made; somebody tries it first.
-	due := e.def.of != nil && e.def.of.Test != nil && !e.health.Checked.IsZero() && time.Since(e.health.Checked) > testEvery
+	due := e.def.of != nil && e.def.of.TestOf(e.def.auth) != nil && !e.health.Checked.IsZero() && time.Since(e.health.Checked) > testEvery
 	e.mu.Unlock()
 	if renew {
 		if _, fresh := e.good(""); !fresh {

@@ -289,7 +289,7 @@ func (c *Connections) Info(name string) (Info, error) {
 	}
 	of := e.def.of
 	if of != nil {
-		i.CanTest = of.Test != nil
+		i.CanTest = of.TestOf(e.def.auth) != nil
 		if scheme := of.Scheme(e.def.auth); scheme != nil {
 			for _, s := range scheme.Secrets {
 				i.Secrets = append(i.Secrets, e.secretInfo(s, declared))

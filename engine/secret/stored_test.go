@@ -231,3 +231,34 @@ func TestHealth(t *testing.T) {
 		t.Fatalf("%+v", i)
 	}
 }
+
+// TestTryByAuth: what tells that a connection works may depend on how it signs in.
+func TestTryByAuth(t *testing.T) {
+	answer := func(text string) func(context.Context, *connectors.Call) (any, error) {
+		return func(context.Context, *connectors.Call) (any, error) { return text, nil }
+	}
+	judge := func(out any) (string, error) { return out.(string), nil }
+	one := []connectors.Secret{{Name: "secret", Title: "Secret"}}
+	r := connectors.NewRegistry(&connectors.Connector{
+		ID: "chat", Title: "Chat", Fields: connectors.Schema{Type: "object", Closed: true},
+		Auth: []connectors.AuthScheme{
+			{ID: "hook", Type: connectors.AuthKeys, Title: "Hook", Secrets: one, Test: &connectors.Test{Action: "try_hook", Judge: judge}},
+			{ID: "bot", Type: connectors.AuthKeys, Title: "Bot", Secrets: one},
+		},
+		Actions: []connectors.Action{{Name: "me", Safe: true, Do: answer("a bot")}, {Name: "try_hook", Safe: true, Do: answer("a hook")}},
+		Test:    &connectors.Test{Action: "me", Judge: judge},
+	})
+	vault, err := secret.OpenVault(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := secret.New(nil, r, secret.Options{Vault: vault, HTTP: http.DefaultClient, Redactor: &secret.Redactor{}, Notes: &notes{text: map[string][]byte{}}})
+	for auth, want := range map[string]string{"hook": "a hook", "bot": "a bot"} {
+		if err := c.Enter("my-"+auth, secret.Entry{Values: map[string]any{"connector": "chat", "auth": auth, "secret": "s-" + auth}}, true); err != nil {
+			t.Fatal(err)
+		}
+		if label, err := c.Test(t.Context(), "my-"+auth); err != nil || label != want {
+			t.Errorf("%s: %q, %v; want %q", auth, label, err, want)
+		}
+	}
+}
