@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"strconv"
+	"strings"
 
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
@@ -20,7 +22,7 @@ func (f *Folder) Declare(name string, raw map[string]any) error {
 		return workflow.Put{Path: workflow.Path("connections." + name), Value: raw}, nil
 	}, func(was, now Settings) bool {
 		return len(now.Connections) == len(was.Connections)+1 && reflect.DeepEqual(now.Connections[name], raw)
-	})
+	}, true)
 }
 
 // Undeclare takes out what Declare added. A declaration that holds more than raw is left alone.
@@ -36,11 +38,11 @@ func (f *Folder) Undeclare(name string, raw map[string]any) error {
 			return workflow.Delete{Path: "connections"}, nil
 		}
 		return workflow.Delete{Path: workflow.Path("connections." + name)}, nil
-	}, func(was, now Settings) bool { return len(now.Connections) == len(was.Connections)-1 })
+	}, func(was, now Settings) bool { return len(now.Connections) == len(was.Connections)-1 }, true)
 }
 
 // changeSettings edits bellhop.yaml and sees that the settings changed as meant and in nothing else.
-func (f *Folder) changeSettings(what string, op func(was Settings) (workflow.Op, error), meant func(was, now Settings) bool) error {
+func (f *Folder) changeSettings(what string, op func(was Settings) (workflow.Op, error), meant func(was, now Settings) bool, connections bool) error {
 	f.write.Lock()
 	defer f.write.Unlock()
 	src, err := f.readFile(settingsFile, maxFile)
@@ -63,13 +65,80 @@ func (f *Folder) changeSettings(what string, op func(was Settings) (workflow.Op,
 		return fmt.Errorf("%s: bellhop.yaml cannot be changed: %w", what, err)
 	}
 	now, problems := ParseSettings(settingsFile, out, nil)
-	if problems.Err() != nil || !meant(was, now) || !sameApart(was, now) {
+	if problems.Err() != nil || !meant(was, now) || connections && !sameApart(was, now) {
 		return fmt.Errorf("%s: bellhop.yaml cannot be changed without changing more than this; edit it by hand", what)
 	}
 	if err := f.put(settingsFile, out); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
+}
+
+// setOne changes one setting that is a single value.
+func (f *Folder) setOne(key, text string) error {
+	return f.changeSettings("set "+key, func(was Settings) (workflow.Op, error) {
+		now := was
+		if text == "" {
+			clearSetting(&now, key)
+		} else if err := now.Set(key, text); err != nil {
+			return nil, err
+		}
+		if reflect.DeepEqual(was, now) {
+			return nil, nil
+		}
+		if text == "" {
+			return workflow.Delete{Path: workflow.Path(key)}, nil
+		}
+		return workflow.Put{Path: workflow.Path(key), Value: plainSetting(key, text)}, nil
+	}, func(was, now Settings) bool {
+		want := was
+		if text == "" {
+			clearSetting(&want, key)
+		} else if want.Set(key, text) != nil {
+			return false
+		}
+		return reflect.DeepEqual(want, now)
+	}, false)
+}
+
+// clearSetting makes a setting what it is in an empty file.
+func clearSetting(s *Settings, key string) {
+	var none Settings
+	switch key {
+	case "public_url":
+		s.PublicURL = none.PublicURL
+	case "timezone":
+		s.Timezone = none.Timezone
+	case "listen":
+		s.Listen = none.Listen
+	case "data":
+		s.Data = none.Data
+	case "storage.max":
+		s.Storage.Max = none.Storage.Max
+	case "storage.days":
+		s.Storage.Days = none.Storage.Days
+	case "outbound.allow":
+		s.Outbound.Allow = none.Outbound.Allow
+	}
+}
+
+// plainSetting is how a setting stands in the file.
+func plainSetting(key, text string) any {
+	switch key {
+	case "storage.days":
+		if n, err := strconv.Atoi(text); err == nil {
+			return n
+		}
+	case "outbound.allow":
+		var list []any
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		return list
+	}
+	return text
 }
 
 func sameApart(a, b Settings) bool {

@@ -70,3 +70,49 @@ func TestDeclare(t *testing.T) {
 		})
 	}
 }
+
+func TestChange(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bellhop.yaml")
+	before := "# ours\ntimezone: Europe/Berlin   # home\nstorage: {days: 30}\nconnections:\n  crm: {connector: http}  # by Ada\n"
+	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := folder.Open(dir, folder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	read := func() string {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if err := f.Change(map[string]string{"timezone": "Europe/Paris", "storage.max": "2GB", "public_url": "https://bell.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	got, problems := folder.ParseSettings("bellhop.yaml", []byte(read()), nil)
+	if problems.Err() != nil || got.Timezone != "Europe/Paris" || got.Storage.Max != 2e9 || got.Storage.Days != 30 || got.PublicURL != "https://bell.example.com" {
+		t.Fatalf("%v\n%s", problems, read())
+	}
+	for _, part := range []string{"# ours", "# home", "# by Ada"} {
+		if !strings.Contains(read(), part) {
+			t.Errorf("%q is gone:\n%s", part, read())
+		}
+	}
+	if err := f.Change(map[string]string{"timezone": "Mars/Olympus"}); err == nil || !strings.Contains(err.Error(), "no time zone") {
+		t.Errorf("a zone that is none: %v", err)
+	}
+	if err := f.Change(map[string]string{"colour": "red"}); err == nil {
+		t.Error("a setting that is none was taken")
+	}
+	if err := f.Change(map[string]string{"timezone": "Europe/Berlin", "storage.max": "", "public_url": ""}); err != nil {
+		t.Fatal(err)
+	}
+	if read() != before {
+		t.Errorf("not as before:\n%s", read())
+	}
+}

@@ -125,6 +125,19 @@ func setStorageMax(s *Settings, text string) error {
 	return nil
 }
 
+// FormatSize writes a size as bellhop.yaml has it: 2GB, 512MiB, or bytes.
+func FormatSize(n int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"KB", 1e3}} {
+		if n >= unit.bytes && n%unit.bytes == 0 {
+			return strconv.FormatInt(n/unit.bytes, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 func setStorageDays(s *Settings, text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > 36500 {

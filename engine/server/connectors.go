@@ -58,6 +58,7 @@ type authItem struct {
 	Secrets []secretItem `json:"secrets" nullable:"false"`
 	Fields  []string     `json:"fields" nullable:"false"`
 	Scopes  *scopesItem  `json:"scopes,omitempty" doc:"Of OAuth2: what is asked for."`
+	SignIn  bool         `json:"sign_in" doc:"A person has to sign in at the system: POST /api/v1/oauth."`
 }
 
 type secretItem struct {
@@ -128,6 +129,11 @@ func (s *Server) connectorRoutes() {
 	handle(s, huma.Operation{
 		OperationID: "list-connectors", Method: http.MethodGet, Path: "/api/v1/connectors", Tags: tags, Summary: "List connectors by id",
 	}, s.listConnectors)
+	handle(s, huma.Operation{
+		OperationID: "write-connector", Method: http.MethodPut, Path: "/api/v1/connectors/{id}/text", Tags: tags, Summary: "Write the manifest of a connector of your own",
+		Description: "It stands in connectors/<id>.yaml and is live when this answers. A manifest with errors is refused.",
+		Errors:      []int{http.StatusConflict},
+	}, s.adoptConnector)
 	handle(s, huma.Operation{
 		OperationID: "read-connector", Method: http.MethodGet, Path: "/api/v1/connectors/{id}", Tags: tags, Summary: "One connector with its actions",
 		Errors: []int{http.StatusNotFound},
@@ -231,6 +237,7 @@ func ViewConnector(c *connectors.Connector) ConnectorView {
 			item.Secrets = append(item.Secrets, secretItem(x))
 		}
 		if a.OAuth2 != nil {
+			item.SignIn = a.Obtain == nil
 			item.Scopes = &scopesItem{append([]string{}, a.OAuth2.Scopes...), append([]string{}, a.OAuth2.OptionalScopes...)}
 		}
 		out.Auth = append(out.Auth, item)

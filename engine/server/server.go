@@ -60,6 +60,12 @@ type Folder interface {
 	// Write stores the text of a workflow file if its version is still ifVersion (empty: there is no file yet),
 	// and returns the new version; else folder.ErrChanged.
 	Write(id string, text []byte, ifVersion string) (version string, err error)
+	// Settings are those of bellhop.yaml that hold now, and Change writes some of them.
+	Settings() folder.Settings
+	Change(values map[string]string) error
+	Dir() string
+	// Adopt writes the manifest of a connector of the folder's own.
+	Adopt(id string, text []byte, ifVersion string) error
 	// Declare adds a connection to bellhop.yaml; raw holds no secret.
 	Declare(name string, raw map[string]any) error
 	// Undeclare takes it out again, unless somebody wrote more there.
@@ -142,6 +148,7 @@ func New(o Options) (*Server, error) {
 	s.deliveryRoutes()
 	s.connectorRoutes()
 	s.connectionRoutes()
+	s.settingsRoutes()
 	s.expressionRoutes()
 	s.draftRoutes()
 	s.versionRoutes()

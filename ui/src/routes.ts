@@ -18,4 +18,10 @@ export const routes: Route[] = [
   { path: '/runs/:id', load: () => import('./routes/Run.svelte'), texts: ['runs', 'run'], section: 'runs' },
   { path: '/deliveries', load: () => import('./routes/Deliveries.svelte'), texts: ['runs', 'deliveries'], section: 'runs' },
   { path: '/deliveries/:id', load: () => import('./routes/Delivery.svelte'), texts: ['runs', 'deliveries'], section: 'runs' },
+  { path: '/connections', load: () => import('./routes/Connections.svelte'), texts: ['connections', 'apps'], section: 'connections' },
+  { path: '/connections/:name', load: () => import('./routes/Connection.svelte'), texts: ['connections', 'apps'], section: 'connections' },
+  { path: '/apps', load: () => import('./routes/Apps.svelte'), texts: ['apps'], section: 'apps' },
+  { path: '/apps/:id', load: () => import('./routes/AppPage.svelte'), texts: ['apps', 'connections'], section: 'apps' },
+  { path: '/templates', load: () => import('./routes/Templates.svelte'), texts: ['templates'], section: 'templates' },
+  { path: '/settings', load: () => import('./routes/Settings.svelte'), texts: ['settings'], section: 'settings' },
 ]

@@ -2,12 +2,17 @@
 
 export type ActionItem = { /** The action to use instead. */ deprecated?: string; id: string; /** Doing it twice with one key does no harm. */ idempotent: boolean; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ input: Record<string, unknown>; /** What it is in the description that the connector was imported from; empty: it was written by hand. */ operation: string; /** A JSON Schema 2020-12. Keys that begin with x- are for forms; "$ref": "#/schemas/name" means an entry of schemas. */ output: Record<string, unknown>; /** It only reads, so it may be polled. */ safe: boolean; /** An example of its output. */ sample: unknown; show: "main" | "more" | "hidden"; summary: string; title: string }
 export type Add_sampleRequest = { delivery?: string; /** What was sent: the body of a webhook, the item of a poll. */ json?: unknown; /** Exactly one of json, run and delivery is given. */ run?: string; title?: string; /** json: the trigger that it comes from; the first if left out. */ trigger?: string }
-export type AuthItem = { fields: string[]; help?: string; id: string; /** Of OAuth2: what is asked for. */ scopes?: ScopesItem; secrets: SecretItem[]; title: string; type: string }
+export type Adopted = { id: string }
+export type AuthItem = { fields: string[]; help?: string; id: string; /** Of OAuth2: what is asked for. */ scopes?: ScopesItem; secrets: SecretItem[]; /** A person has to sign in at the system: POST /api/v1/oauth. */ sign_in: boolean; title: string; type: string }
 export type Bucket = { failed: number; runs: number }
-export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** Its name, else what it does in words. */ title: string }
+export type Bulk = { begun_at: string; done: boolean; /** Why the first of them could not. */ error?: string; failed: number; id: string; rate: number; started: number; total: number }
+export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** What came of it when it was tried last. */ test?: Test; /** Its name, else what it does in words. */ title: string }
 export type Change = { /** What kind of change it is, for translation. */ code: string; /** What the sentence is made of. */ params: Record<string, unknown>; /** Where: in the new text, or in the old one for what was deleted. */ path: string; /** The sentence in English. */ text: string }
 export type Choice = { label: string; value: unknown }
 export type Comparison = { left: unknown; op: string; result: boolean; right?: unknown; source: string }
+export type Complete_draftRequest = { /** Where the caret is, as an offset in characters of text. */ at: number; sample?: string; /** The step (run_id) that it stands in. */ step?: string; /** The expression as it is, without ${{ }}. */ text: string }
+export type Completion = { /** The value of a field in the event, or what a function does. */ detail: string; /** What stands there then, in the place of from to at. */ insert: string; kind: "field" | "function" | "word"; label: string; /** Of a field. */ type: string }
+export type CompletionList = { /** Where the word begins that is completed, as an offset in characters of text. */ from: number; items: Completion[] }
 export type ConnectionItem = { auth: string; calls_today: number; /** A person signs in to it: POST /api/v1/oauth. */ can_sign_in: boolean; can_test: boolean; /** When it was tested last. */ checked_at?: string; connector: string; /** Its tests of the last 30 days, oldest first. */ days?: Day[] | null; /** bellhop.yaml has it. What it sets there can only be changed there. */ declared: boolean; /** Something of it was entered here. */ entered: boolean; /** When it stops to work unless somebody signs in again. */ expires_at?: string; fields: Record<string, unknown>; /** Where its secrets may go; empty: as the connector says. */ hosts: string[]; /** Whose account it is, from the last test that worked. */ label?: string; name: string; /** Whether its fields and secrets are complete and nobody has to sign in. Nobody was called to find out. */ ok: boolean; /** Why it is not working. */ reason?: string; /** Calls that the other side answered 401 or 403. */ refused_today: number; scopes?: string[] | null; secrets: ConnectionSecret[]; /** When its state became what it is. */ since?: string; state: "incomplete" | "sign_in" | "failing" | "untested" | "working"; /** The workflows that depend on it. */ used_by: string[] }
 export type ConnectionSecret = { at?: string; by?: string; /** Where it comes from, when it is not entered here. */ from?: string; help?: string; multiline?: boolean; name: string; optional?: boolean; set: boolean; title: string }
 export type ConnectionValues = { /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
@@ -38,6 +43,7 @@ export type EvaluatedList = { /** One for each item of the request, in its order
 export type Evaluation = { /** An expression, as in filter. */ expr?: string; /** The roots that it sees, such as {"trigger": {"body": {}}}. */ sample?: unknown; /** A text with ${{ }}, as in with. Exactly one of expr and template is given. */ template?: string }
 export type EvaluationError = { column?: number; hint?: string; line?: number; message: string }
 export type Expression_rowsRequest = { /** A condition to show. Exactly one of expr and rows is given. */ expr?: string; /** Rows to write. */ rows?: Rows }
+export type Expression_statsRequest = { draft: string; expr: string; last?: number }
 export type Failure = { /** What happened, for programs and translation. */ code?: string; /** What went wrong, and where. */ detail: string; /** What did and did not happen. */ effect?: string; /** What is wrong with the request, one by one. */ errors?: ErrorDetail[] | null; /** What can be done about it, as buttons. */ fixes?: FixItem[] | null; /** What to do about it. */ hint?: string; /** What is wrong with the workflow file, one by one. */ problems?: Problem[] | null; /** What the other side answered. */ raw?: string; status: number; /** 409 and 412: the text that it has now. */ text?: string; /** What went wrong in the words of a user; the name of the status where there is no code. */ title: string; /** about:blank where status alone says what kind of problem it is, else urn:bellhop: and the code. */ type: string; /** 409, 412 and 428: the version that the file, or the revision that the draft has now. */ version?: string }
 export type Field = { /** Of an object its fields, of a list those of its first entry. */ children?: Field[] | null; /** How many entries a list or an object has. */ count?: number; /** The value is longer than what is shown. */ cut?: boolean; /** Shown folded at first, such as headers. */ folded?: boolean; label: string; /** As an expression writes it. */ path: string; type: "nothing" | "boolean" | "number" | "text" | "list" | "object"; /** Of a boolean, a number or a text, which is cut after 200 characters. */ value?: unknown }
 export type FieldsView = { /** By trigger and step, the nearest first. */ groups: Group[]; /** The event that the values are from; left out: there is none, and the values are examples. */ sample?: SampleItem }
@@ -45,6 +51,7 @@ export type Fix = { label: Label; ops: Op[] }
 export type FixItem = { /** What the button does, such as reload, undo or resolve:theirs. */ action: string; label: string }
 export type Group = { /** When the values came to be. */ at?: string; /** The values are examples: the step was not run with this event. */ example: boolean; fields: Field[]; kind: string; /** Nothing is known of its output: test the step first. */ locked: boolean; /** Whether the step has an id, which expressions need. Give it one with a rename. */ named: boolean; /** The address of the trigger or step in the draft. */ path: string; /** trigger, steps.<id>, or the root of a loop, such as item. */ source: string; /** The id of the step; empty: the trigger. */ step: string; title: string; /** connector.action of a step with use. */ use: string }
 export type Histogram = { buckets: Bucket[]; /** There are more: only the newest were counted. */ partial: boolean; /** Width of a bucket. */ seconds: number; /** Begin of the first bucket. */ since: string; total: number }
+export type HookState = { /** When the provider last confirmed it. */ created?: string; /** Why the provider does not call us. */ error?: string; failures?: number; /** When a failure is tried again. */ next?: string; phase: "creating" | "active" | "deleting" | "manual" | "none"; /** When it is renewed. */ renewal?: string; /** What the provider calls. */ url: string }
 export type ImportNote = { kind: string; /** Of the manifest, from 1; 0: of none. */ line: number; message: string; where: string }
 export type Imported = { /** The text of the file. */ manifest?: string; /** Id of the connector; its file is connectors/<name>.yaml. */ name?: string; /** What a person should know. */ notes: ImportNote[]; /** Without choose: all that can be chosen; else what was. */ operations: Operation[] }
 export type Label = { code: string; params?: Record<string, unknown>; text: string }
@@ -78,22 +85,26 @@ export type Problem = { column: number; file: string; hint?: string; line: numbe
 export type Publish_draftRequest = { /** Turns the workflow on or off with it; left out: as the text says. */ enabled?: boolean; /** Why, for the history. */ message?: string }
 export type Published = { draft: DraftView; /** The one before; empty: there was none. PUT it back with undo. */ previous: string; /** The one that is live now. */ version: string }
 export type Rename_workflowRequest = { /** The new id; a folder in front moves it. */ id: string }
+export type Repeat = { step: string; use: string }
 export type ReplayRequest = { /** The newest, so many; 0: 50, or 500 with since or until. */ last?: number; /** Make calls that only read for real, where no answer was recorded. */ reads?: boolean; /** These runs; the other fields are for when there are none. */ runs?: string[] | null; /** Accepted at or after. */ since?: string; /** A workflow file; absent: the version that runs. */ text?: string; /** Accepted before. */ until?: string }
 export type Replayed = { at: string; /** What is different about that step. */ change?: "input" | "output" | "status" | "new" | "gone" | "answer"; /** Why it could not be replayed. */ error?: string; /** Steps whose answer is the example of their action, because their input was never sent. */ guessed?: string[] | null; /** The run; with then.status kept, the delivery. */ id: string; /** With the draft. */ now: Ended; outcome: "error" | "now_fails" | "now_filtered" | "now_passes" | "different" | "same"; /** The first step that gets another input; else the first with any difference. */ step?: string; steps?: StepChange[] | null; then: Ended }
-export type RerunRequest = { /** Takes the place of trigger.body. */ data?: unknown; /** start, failed, or the id of a step */ from?: string; /** The version that ran, or the current one. */ version?: "then" | "now" }
+export type Rerun_manyRequest = { /** start, failed, or the id of a step; default: failed where all are failed, else start */ from?: string; q?: string; /** How many begin in a second; default 10. */ rate?: number; since?: string; /** Only runs of these; default: failed. */ status?: string[] | null; until?: string; version?: "then" | "now"; workflow?: string }
+export type RerunRequest = { /** Only tell what would be done a second time; nothing is started. */ check?: boolean; /** Takes the place of trigger.body. */ data?: unknown; /** start, failed, or the id of a step */ from?: string; /** The version that ran, or the current one. */ version?: "then" | "now" }
+export type RerunStarted = { /** The run; none with check. */ id?: string; /** Steps that changed something outside in the old run, or may have, and are done again. */ repeats?: Repeat[] | null }
 export type Resend_deliveriesRequest = { /** Only say which. */ dry?: boolean; filter?: DeliveryFilter; ids?: string[] | null }
 export type Resent = { /** The new delivery. */ delivery: string; /** The run. */ id: string; note: string }
 export type ResentItem = { delivery: string; error?: string; run?: string }
 export type ResentMany = { /** Nothing was sent. */ dry?: boolean; failed: number; items: ResentItem[]; /** Deliveries that are sent again. */ matched: number; /** There are more of them: repeat the call. */ more: boolean; note: string }
 export type Resolve_draftRequest = { /** mine: the draft stays, and publishing replaces the file. theirs: the draft takes the text of the file; undo brings it back. */ use: "mine" | "theirs" }
+export type Resolve_runRequest = { /** done: what failed counts as done, and a new run goes on behind it; again: a new run goes on from what failed; give_up: nothing more is done. */ as: "done" | "again" | "give_up"; /** With done: the output of the step. */ output?: unknown }
 export type RewindRequest = { /** Poll, and remember everything without starting a run. */ all_seen?: boolean; dry?: boolean; /** Forget these keys. */ forget?: string[] | null; /** Forget what was first seen, or changed, at or after this time. */ to?: string }
 export type Rewound = { /** Nothing was changed. */ dry: boolean; /** Keys that are forgotten, or remembered. */ keys: number; /** The most runs that the next poll starts for them: those that the other side still lists. */ may_start: number; message: string; /** Keys to forget that are not remembered. */ unknown?: string[] | null }
 export type RoundsView = { done: number; failed: number; shown: number; total: number }
 export type Row = { /** What is tested, such as trigger.body.amount. */ field?: string; /** A group; then nothing else is set. */ group?: Rows; /** Texts are compared in small letters. */ ignore_case?: boolean; /** A missing field counts as empty; else ordering it fails the step. */ missing_is_empty?: boolean; /** Data in the place of value, such as steps.order.limit. */ path?: string; /** text: is is_not contains not_contains starts_with ends_with one_of not_one_of matches has_value is_empty; number: is is_not greater greater_or_equal less less_or_equal between one_of not_one_of; date: before after within_last; boolean: is; list: contains is_empty has_more_than. */ test?: string; /** The upper end of between. */ to?: unknown; /** Data in the place of to. */ to_path?: string; type?: "text" | "number" | "date" | "boolean" | "list"; /** A text, a number, true or false; a list of them for one_of; a date or a duration as text. */ value?: unknown }
 export type Rows = { items: Row[]; /** Whether all items must hold, or any. */ match: "all" | "any" }
 export type RowsView = { /** Whether a form can edit the rows: groups stand at most one level deep. */ editable: boolean; expr: string; problems: EvaluationError[]; /** The data that it reads. */ refs: string[]; /** null: rows cannot say it, so it is edited as a formula. */ rows: Rows; /** The condition in words, where there are rows. */ text: string }
-export type RunDetail = { caller?: string; caller_step?: string; /** Whether that version is the one that runs now. */ current: boolean; finished_at: string | null; id: string; parent?: string; /** The steps of the version that ran, in the order of its file. */ plan: OutlineItem[]; reason?: string; started_at: string; status: string; steps: StepView[] | null; summary?: string; /** Every attempt at a step that was tried more than once, in their order. */ tries: TryItem[]; trigger: unknown; triggers: TriggerItem[]; version: string; workflow: string; workflow_name: string }
-export type RunItem = { finished_at: string | null; id: string; /** The run that this one repeats. */ parent?: string; /** Why it ended that way, as one word. */ reason?: string; /** When it was accepted. */ started_at: string; status: "queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled"; /** One sentence for people. */ summary: string; /** The id of the trigger. */ trigger: string; version: string; workflow: string }
+export type RunDetail = { caller?: string; caller_step?: string; /** Whether that version is the one that runs now. */ current: boolean; finished_at: string | null; id: string; parent?: string; /** The steps of the version that ran, in the order of its file. */ plan: OutlineItem[]; reason?: string; started_at: string; status: string; steps: StepView[] | null; summary?: string; /** It is a test run; pretend: calls that do more than read were not made. */ test?: "pretend" | "really"; /** Every attempt at a step that was tried more than once, in their order. */ tries: TryItem[]; trigger: unknown; triggers: TriggerItem[]; version: string; workflow: string; workflow_name: string }
+export type RunItem = { finished_at: string | null; id: string; /** The run that this one repeats. */ parent?: string; /** Why it ended that way, as one word. */ reason?: string; /** When it was accepted. */ started_at: string; status: "queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled"; /** One sentence for people. */ summary: string; /** It is a test run of a draft; pretend: calls that do more than read were not made. */ test?: "pretend" | "really"; /** The id of the trigger. */ trigger: string; version: string; workflow: string }
 export type RunPage = { items: RunItem[]; /** Cursor of the next page; empty at the end. */ next: string; /** With q: the search stopped at its bound in time; next goes on. */ partial?: boolean; /** With q: how many runs were read for this page. */ scanned?: number }
 export type SampleItem = { at: string; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
 export type SampleView = { at: string; /** What expressions see: trigger, and steps where outputs are known. */ data: Record<string, unknown>; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
@@ -102,19 +113,28 @@ export type ScopesItem = { default: string[]; optional: string[] }
 export type SecretItem = { help?: string; multiline?: boolean; name: string; optional?: boolean; pattern?: string; title: string }
 export type SeenKey = { /** When its version changed last; equal to first_seen when it never did. */ changed: string; first_seen: string; /** At most 512 bytes of it. */ key: string; /** The run that it started last; empty: none, such as at the first poll. */ run?: string; version?: string }
 export type Send_sampleRequest = { /** The body; an example if left out. */ json?: unknown; /** The webhook; the first if left out. */ trigger?: string }
+export type SentRequest = { /** The first 64 KiB. */ body: string; headers: Record<string, string>; method: string; url: string }
 export type SentSample = { address: string; /** The answer itself. */ answer: string; /** The sample that it can be used as; empty when it was refused. */ sample: string; /** HTTP status of the answer. */ status: number }
 export type Set_enabledRequest = { enabled: boolean }
+export type SettingsChange = { public_url?: string; storage_days?: string; storage_max?: string; timezone?: string }
+export type SettingsView = { folder: string; /** Private networks that workflows may call. */ outbound_allow: string[]; /** Where other apps reach this server. */ public_url: string; /** 0: for good. */ storage_days: number; /** As bellhop.yaml has it, such as 2GB; empty: no bound. */ storage_max: string; /** Bytes on disk now. */ storage_size: number; /** Of dates that name none. */ timezone: string; /** Of this build. */ version: string }
 export type SignedIn = { connection: string; done: boolean; ok: boolean; /** Why it failed. */ reason?: string }
 export type SigningInBody = { /** What the person enters there (device flow). */ code?: string; expires_at: string; state: string; /** Where the person goes. */ url: string }
 export type Start_runRequest = { /** What expressions see as trigger.body. */ body?: unknown }
 export type Start_sign_inRequest = { auth?: string; /** Of a new connection; empty: the connection exists. */ connector?: string; name: string; /** Its fields and secrets by the keys that they would have in bellhop.yaml. null takes one away; what is not named stays. A secret is never shown again. */ values?: Record<string, unknown> }
 export type Started = { /** The run. */ id: string }
-export type State = { kind: string; poll?: PollState; schedule?: ScheduleState; webhook?: WebhookState }
-export type StepChange = { change: "input" | "output" | "status" | "new" | "gone" | "answer"; now?: unknown; step: string; then?: unknown }
+export type State = { hook?: HookState; kind: string; poll?: PollState; schedule?: ScheduleState; webhook?: WebhookState }
+export type StatsView = { /** Why the first of those failed. */ error: string; /** How many were looked at. */ events: number; /** The condition fails on them, as when a field is missing. */ failed: number; pass: number; stop: number }
+export type StepChange = { change: "input" | "output" | "status" | "new" | "gone" | "answer"; now?: unknown; /** In a loop: the step of one round, such as lines[12].tell. */ path?: string; step: string; then?: unknown }
 export type StepError = { attempts?: number; message: string; status?: number; step?: string }
+export type StepTrial = { /** Of a filter: the comparisons that decided it. */ because?: Comparison[] | null; error?: StepError; /** What the step was given: with, evaluated. */ input?: unknown; ms: number; output?: unknown; /** Of a preview: what would be sent, secrets masked. */ sent?: SentRequest[] | null; status: "succeeded" | "filtered" | "skipped" | "failed" | "previewed" }
 export type StepView = { attempts: number; because?: Comparison[] | null; branch?: string; carried?: boolean; error?: StepError; id: string; input?: unknown; kind: string; ms: number; name?: string; output?: unknown; parent?: string; path: string; retry_at?: string; round?: number; rounds?: RoundsView; run?: string; started_at: string; status: string; summary?: string; until?: string }
 export type TemplateBlock = { kind: string; title: string; /** connector.action of a step with use. */ use: string }
 export type TemplateItem = { /** Its triggers and steps, in order. */ chain: TemplateBlock[]; description: string; id: string; name: string; text: string }
+export type Test = { at: string; /** The step says something else since. */ changed: boolean; status: string }
+export type Test_draftRequest = { mode: "pretend" | "really"; /** The event; the pinned one, else the newest, if left out. */ sample?: string }
+export type Test_stepRequest = { /** Do not use its output below. */ forget?: boolean; mode: "really" | "preview"; /** The event; the pinned one, else the newest, if left out. */ sample?: string }
+export type TestRun = { run: string }
 export type TestText = { /** What keeps the test from passing as it is; mostly none. */ failures: string[]; /** A test file. */ text: string }
 export type Tested = { label?: string; ok: boolean; /** Why it does not work. */ reason?: string }
 export type TextSaved = { id: string; /** Warnings; the workflow runs in spite of them. */ problems: Problem[]; version: string }
@@ -130,6 +150,7 @@ export type VersionItem = { at: string; /** Who published it; file: a change on 
 export type WebhookDelivery = { at: string; id: string; outcome: string; reason?: string; run?: string; /** HTTP status of the answer. */ status: number }
 export type WebhookState = { /** The newest, at most 20. */ deliveries: WebhookDelivery[]; last?: string; methods: string[] | null; outcome?: string; reason?: string; url: string }
 export type WorkflowItem = { /** Its steps by name, in the order of the file. */ chain: OutlineItem[]; description: string; /** Whether its triggers start runs: it is enabled in its file and nothing stands in the way (reason). */ enabled: boolean; /** The version of the file; another one than version while the file has errors. */ file_version: string; /** failing: the newest run failed; attention: reason or problems say why. */ health: "healthy" | "failing" | "attention" | "off"; id: string; last_run?: RunItem; name: string; /** What is wrong with the file. */ problems: Problem[]; /** What keeps an enabled workflow from running, or why an older version runs. */ reason?: string; /** Its runs in each of the last twelve hours, the oldest first. */ spark: Bucket[]; steps: number; tags: string[]; triggers: TriggerItem[]; /** The version that runs; empty: none does. */ version: string }
+export type Write_connectorRequest = { /** Version of the file that it replaces; empty: there must be none. */ if_version?: string; /** The manifest. */ text: string }
 export type Write_draft_textRequest = { text: string }
 
 /** Every call: its parameters, the body that it takes and what it answers. */
@@ -196,7 +217,7 @@ export interface Calls {
   }
   "GET /connectors/{id}/icon": {
     path: { id: string }
-    query: {  }
+    query: { v?: string }
     body: undefined
     result: string
   }
@@ -205,6 +226,12 @@ export interface Calls {
     query: { action: string; field: string; connection?: string; with?: string; search?: string }
     body: undefined
     result: PageChoice
+  }
+  "PUT /connectors/{id}/text": {
+    path: { id: string }
+    query: {  }
+    body: Write_connectorRequest
+    result: Adopted
   }
   "GET /deliveries": {
     path: {  }
@@ -265,6 +292,12 @@ export interface Calls {
     query: {  }
     body: Edit_draftRequest
     result: DraftView
+  }
+  "POST /drafts/{id}/complete": {
+    path: { id: string }
+    query: {  }
+    body: Complete_draftRequest
+    result: CompletionList
   }
   "GET /drafts/{id}/diff": {
     path: { id: string }
@@ -338,6 +371,18 @@ export interface Calls {
     body: Send_sampleRequest
     result: SentSample
   }
+  "POST /drafts/{id}/steps/{step}/test": {
+    path: { id: string; step: string }
+    query: {  }
+    body: Test_stepRequest
+    result: StepTrial
+  }
+  "POST /drafts/{id}/test": {
+    path: { id: string }
+    query: {  }
+    body: Test_draftRequest
+    result: TestRun
+  }
   "PUT /drafts/{id}/text": {
     path: { id: string }
     query: {  }
@@ -368,6 +413,12 @@ export interface Calls {
     body: Expression_rowsRequest
     result: RowsView
   }
+  "POST /expressions/stats": {
+    path: {  }
+    query: {  }
+    body: Expression_statsRequest
+    result: StatsView
+  }
   "POST /oauth": {
     path: {  }
     query: {  }
@@ -382,15 +433,39 @@ export interface Calls {
   }
   "GET /runs": {
     path: {  }
-    query: { cursor?: string; limit?: number; workflow?: string; status?: ("queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled")[] | null; since?: string; until?: string; q?: string; skip?: number }
+    query: { cursor?: string; limit?: number; workflow?: string; status?: ("queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled")[] | null; since?: string; until?: string; q?: string; skip?: number; needs?: "decision" }
     body: undefined
     result: RunPage
+  }
+  "GET /runs/export": {
+    path: {  }
+    query: { workflow?: string; status?: ("queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled")[] | null; since?: string; until?: string; q?: string; limit?: number }
+    body: undefined
+    result: void
   }
   "GET /runs/histogram": {
     path: {  }
     query: { workflow?: string; status?: ("queued" | "running" | "waiting" | "succeeded" | "filtered" | "failed" | "canceled")[] | null; since?: string; until?: string }
     body: undefined
     result: Histogram
+  }
+  "POST /runs/rerun": {
+    path: {  }
+    query: {  }
+    body: Rerun_manyRequest
+    result: Bulk
+  }
+  "DELETE /runs/rerun/{job}": {
+    path: { job: string }
+    query: {  }
+    body: undefined
+    result: Bulk
+  }
+  "GET /runs/rerun/{job}": {
+    path: { job: string }
+    query: {  }
+    body: undefined
+    result: Bulk
   }
   "GET /runs/{id}": {
     path: { id: string }
@@ -414,7 +489,13 @@ export interface Calls {
     path: { id: string }
     query: {  }
     body: RerunRequest
-    result: Started
+    result: RerunStarted
+  }
+  "POST /runs/{id}/resolve": {
+    path: { id: string }
+    query: {  }
+    body: Resolve_runRequest
+    result: RerunStarted
   }
   "GET /runs/{id}/steps": {
     path: { id: string }
@@ -427,6 +508,18 @@ export interface Calls {
     query: {  }
     body: undefined
     result: void
+  }
+  "GET /settings": {
+    path: {  }
+    query: {  }
+    body: undefined
+    result: SettingsView
+  }
+  "PATCH /settings": {
+    path: {  }
+    query: {  }
+    body: SettingsChange
+    result: SettingsView
   }
   "GET /templates": {
     path: {  }

@@ -1,6 +1,6 @@
 // What is known of every app by its id: its title and its drawing. Fetched once, when the first tile asks.
 import type { ConnectorItem } from './api.types'
-import { connectors } from './connectors'
+import { connectors, forget } from './connectors'
 
 class Apps {
   private byID = $state.raw<Record<string, ConnectorItem>>({})
@@ -15,6 +15,14 @@ class Apps {
       )
     }
     return this.byID[id]
+  }
+  title(id: string): string {
+    return this.of(id)?.title ?? id
+  }
+  /** Another app is there. */
+  reload() {
+    forget()
+    this.asked = false
   }
 }
 

@@ -30,3 +30,9 @@ export function connectors(): Promise<ConnectorItem[]> {
   list.catch(() => (list = undefined))
   return list
 }
+
+/** What was fetched is not true any more. */
+export function forget() {
+  views.clear()
+  list = undefined
+}
