@@ -1,0 +1,1 @@
+import{Dt as e,I as t,V as n,Y as r,Z as i,b as a,ct as o,dt as s}from"./Failure.js";var c=i(`<span><!></span>`);function l(i,l){let u=a(l,`look`,3,`quiet`);var d=c(),f=s(d);n(f,()=>l.children),e(d),o(()=>t(d,1,`tag caption ${u()??``}`,`svelte-19inu7k`)),r(i,d)}export{l as t};

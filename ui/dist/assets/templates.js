@@ -1,0 +1,1 @@
+var e={"templates.lead":`Beginnen Sie mit etwas, das funktioniert.`,"templates.search":`Vorlagen suchen`,"templates.none":`Keine Vorlage passt zu „{query}“`,"templates.use":`Benutzen`,"templates.see":`Schritte ansehen`,"templates.yaml":`Ihre Datei`};export{e as default};

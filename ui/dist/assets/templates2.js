@@ -1,0 +1,1 @@
+var e={"templates.lead":`Start from something that works.`,"templates.search":`Search templates`,"templates.none":`No template matches “{query}”`,"templates.use":`Use this`,"templates.see":`See its steps`,"templates.yaml":`Its file`};export{e as default};
