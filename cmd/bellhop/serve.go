@@ -237,7 +237,7 @@ func templates() []server.Template {
 	var list []server.Template
 	for _, name := range names {
 		id := strings.TrimSuffix(name, ".yaml")
-		if text, err := workflows.Files.ReadFile(name); err == nil && !strings.HasSuffix(id, ".test") {
+		if text, err := workflows.Files.ReadFile(name); err == nil && !strings.HasSuffix(id, ".test") && name != "bellhop.yaml" {
 			list = append(list, server.Template{ID: id, Text: text})
 		}
 	}

@@ -76,7 +76,7 @@ func Open(dir string, o Options) (*Folder, error) { return open(dir, workflowsDi
 
 // OpenPath opens the folder that a path belongs to, limited to what lies at that path: the folder itself (it has a
 // bellhop.yaml or workflows/), a part of its workflows/, or one file. At any other path every YAML file is taken for
-// a workflow, with the settings of the folder around it, if there is one.
+// a workflow, with the settings of the folder around it, if there is one; a directory called workflows may hold both.
 func OpenPath(name string, o Options) (*Folder, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -85,7 +85,12 @@ func OpenPath(name string, o Options) (*Folder, error) {
 	if filepath.Base(name) == settingsFile {
 		return open(filepath.Dir(name), workflowsDir, "", o)
 	}
-	if isFile(filepath.Join(name, settingsFile)) || isDir(filepath.Join(name, workflowsDir)) {
+	switch {
+	case isDir(filepath.Join(name, workflowsDir)):
+		return open(name, workflowsDir, "", o)
+	case isFile(filepath.Join(name, settingsFile)) && filepath.Base(name) == workflowsDir:
+		return open(name, ".", "", o)
+	case isFile(filepath.Join(name, settingsFile)):
 		return open(name, workflowsDir, "", o)
 	}
 	abs, err := filepath.Abs(name)

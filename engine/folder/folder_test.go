@@ -155,6 +155,8 @@ func TestOpenPath(t *testing.T) {
 		"beside/e.yaml":                   small,
 		"beside/deep/f.yaml":              small,
 		"beside/bin/workflows/g.yaml":     small,
+		"ship/workflows/bellhop.yaml":     "timezone: UTC\n",
+		"ship/workflows/h.yaml":           small,
 		"loose/c.yaml":                    small,
 		"loose/deep/d.yaml":               small,
 		"loose/deep/d.test.yaml":          "workflow: deep/d\ntests: []\n",
@@ -177,6 +179,8 @@ func TestOpenPath(t *testing.T) {
 		{"beside/e.yaml", []string{"e"}, "beside/e.yaml", 0},
 		{"beside/deep", []string{"deep/f"}, "beside/deep/f.yaml", 0},
 		{"beside/bin", []string{"g"}, "beside/bin/workflows/g.yaml", 0},
+		{"ship/workflows", []string{"h"}, "ship/workflows/h.yaml", 0}, // settings and workflows in one place
+		{"ship/workflows/h.yaml", []string{"h"}, "ship/workflows/h.yaml", 0},
 		{"loose", []string{"c", "deep/d"}, "loose/c.yaml", 1},
 		{"loose/c.yaml", []string{"c"}, "loose/c.yaml", 0},
 		{filepath.Join(top, "loose", "c.yaml"), []string{"c"}, filepath.Join(top, "loose", "c.yaml"), 0},

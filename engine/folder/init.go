@@ -28,7 +28,8 @@ outbound: {allow: [127.0.0.1/32]}
 const firstIgnore = "data/\n"
 
 // Init makes a folder to start from: bellhop.yaml, .gitignore, and the example files (names as in examples) below
-// workflows/. A file that is there already stays as it is. It returns the paths that it made and those that it kept.
+// workflows/. A bellhop.yaml among the examples is the folder's. A file that is there already stays as it is. It
+// returns the paths that it made and those that it kept.
 func Init(dir string, examples fs.FS) (made, kept []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("make folder: %w", err)
@@ -45,7 +46,11 @@ func Init(dir string, examples fs.FS) (made, kept []string, err error) {
 			return err
 		}
 		to := path.Join(workflowsDir, name)
-		names = append(names, to)
+		if name == settingsFile {
+			to = name
+		} else {
+			names = append(names, to)
+		}
 		texts[to], err = fs.ReadFile(examples, name)
 		return err
 	})
