@@ -116,7 +116,11 @@ func (c *Connections) Declare(settings map[string]map[string]any) {
 		names[name] = true
 	}
 	if c.options.Vault != nil {
-		maps.Copy(names, c.options.Vault.Names())
+		for name := range c.options.Vault.Names() {
+			if namePattern.MatchString(name) { // others keep theirs there too
+				names[name] = true
+			}
+		}
 	}
 	for name := range c.byName {
 		if !names[name] {

@@ -56,6 +56,16 @@ func TestEnter(t *testing.T) {
 	if got, want := c.Public("mine", values), map[string]any{"connector": "api", "auth": "bearer", "base_url": "https://api.example.com"}; !cmp.Equal(got, want) {
 		t.Fatalf("Public: %v", got)
 	}
+	vault, err := secret.OpenVault(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vault.Put("hook/of/somebody", []byte("else"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if names := entered(t, dir, nil).Names(); len(names) != 1 {
+		t.Fatalf("what others keep in the vault is no connection: %v", names)
+	}
 	text, err := os.ReadFile(filepath.Join(dir, "secrets.json"))
 	if err != nil || strings.Contains(string(text), "canary") || strings.Contains(string(text), "api.example.com") {
 		t.Fatal("the sealed file shows what was entered")

@@ -93,8 +93,12 @@ func (st *stream) run(ctx context.Context, h *hub, t topics, seq uint64, gap boo
 			count.add(&list[i])
 			seq = list[i].seq + 1
 		}
+		if wait == nil { // draining is the last that a reader hears
+			st.flush()
+			return
+		}
 		due := count.send(st)
-		if !st.flush() || wait == nil {
+		if !st.flush() {
 			return
 		}
 		pause := breath

@@ -29,7 +29,7 @@ func isAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, 
 
 // guarded reports whether a path needs permission. The description of the API holds no data.
 func guarded(path string) bool {
-	return isAPI(path) && path != openAPIPath && !isDrawing(path) || path == "/metrics"
+	return isAPI(path) && path != openAPIPath || path == "/metrics"
 }
 
 // isDrawing reports whether a path is the icon of a connector: an image element of a page can send no token.
@@ -119,7 +119,7 @@ func (s *Server) admit(c *gin.Context) {
 	h := c.Writer.Header()
 	h["X-Content-Type-Options"] = noSniff
 	path := c.Request.URL.Path
-	if !guarded(path) {
+	if !guarded(path) || c.Request.Method == http.MethodGet && isDrawing(path) {
 		return
 	}
 	h.Set("Cache-Control", "no-store")

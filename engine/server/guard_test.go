@@ -105,6 +105,9 @@ func TestEveryRoute(t *testing.T) {
 				{"the token", "Bearer " + token, true},
 			} {
 				_, described := served[strings.ToLower(method)]
+				if method == http.MethodGet && strings.HasSuffix(path, "/icon") {
+					continue // an image element can send no token, and a drawing is no secret
+				}
 				if caller.let && path == "/api/v1/events" && described {
 					continue // it would not end; events_test.go has it
 				}

@@ -149,6 +149,7 @@ func New(o Options) (*Server, error) {
 	s.connectorRoutes()
 	s.connectionRoutes()
 	s.settingsRoutes()
+	s.taskRoutes()
 	s.expressionRoutes()
 	s.draftRoutes()
 	s.versionRoutes()

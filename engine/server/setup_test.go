@@ -118,7 +118,7 @@ func newHouse(t testing.TB, change func(*server.Options)) *house {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	h.triggers = trigger.New(trigger.Options{Engine: h.engine, Store: store, PublicURL: "http://bell.example"})
+	h.triggers = trigger.New(trigger.Options{Engine: h.engine, Store: store, Connections: h.connections.Connection, Sealed: vault, PublicURL: "http://bell.example"})
 	o := server.Options{
 		Engine: h.engine, Connectors: registry, Folder: h.folder, Files: h.current, Reload: h.reload, Triggers: h.triggers, Hooks: h.triggers,
 		Connections: h.connections,

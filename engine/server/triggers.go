@@ -30,6 +30,11 @@ type Triggers interface {
 	DryPoll(ctx context.Context, workflow, trigger string) (*trigger.DryPoll, error)
 	// Rewind changes what a poll remembers.
 	Rewind(ctx context.Context, workflow, trigger string, how trigger.Rewind) (*trigger.Rewound, error)
+	// Tasks are what privacy laws ask for, the first deadline first; ExportTask writes what the runs hold of one's subject.
+	Tasks(ctx context.Context) ([]trigger.Task, error)
+	Task(ctx context.Context, id string) (*trigger.Task, error)
+	ExportTask(ctx context.Context, id string, write func(line []byte) error) error
+	FinishTask(ctx context.Context, id, by string) (*trigger.Task, error)
 	// Draft makes these all the drafts whose webhooks are answered and kept.
 	Draft(ws []*workflow.Workflow)
 }
