@@ -1,4 +1,5 @@
-// Package http is the connector for every HTTP API that has no connector of its own: one action, `http.request`.
+// Package http is the connector for every HTTP API that has no connector of its own: `http.request`, and the calls that
+// have a convention of their own over one POST: graphql, soap and json_rpc.
 package http
 
 import (
@@ -59,7 +60,7 @@ func New() *connectors.Connector {
 			SafeFor:   safe,
 			RepeatFor: repeatable,
 			Do:        do,
-		}},
+		}, graphql(), soap(), jsonRPC()},
 	}
 }
 
@@ -124,6 +125,10 @@ func do(ctx context.Context, c *connectors.Call) (any, error) {
 	if err != nil {
 		return nil, connectors.Permanent(err)
 	}
+	return r.do(ctx, c.HTTP)
+}
+
+func (r *request) do(ctx context.Context, given *http.Client) (any, error) {
 	wait := r.timeout
 	if _, bounded := ctx.Deadline(); wait == 0 && !bounded {
 		wait = defaultTimeout
@@ -135,7 +140,7 @@ func do(ctx context.Context, c *connectors.Call) (any, error) {
 	}
 
 	// A copy, so that no client, whoever made it, forwards secrets or bodies by itself.
-	client := *c.HTTP
+	client := *given
 	client.Jar = nil
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	for hops := 0; ; hops++ {
@@ -164,6 +169,12 @@ func (r *request) send(ctx context.Context, client *http.Client) (next *url.URL,
 	body, err := wire.Read(ctx, r.url.Host, res)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.unwrap != nil {
+		out, done, err := r.unwrap(res, body)
+		if done {
+			return nil, out, err
+		}
 	}
 	switch {
 	case res.StatusCode >= 200 && res.StatusCode < 300:

@@ -29,6 +29,10 @@ type request struct {
 	conditional bool     // a 304 is an answer, not a failure
 	credentials bool     // a secret goes along: no redirects
 	secrets     []string // values that no message may repeat
+
+	// unwrap takes the answer out of what its convention puts around it, whatever the status; done is false for an
+	// answer that is not of the convention and no success either. nil: the answer is the output.
+	unwrap func(res *http.Response, body []byte) (out any, done bool, err error)
 }
 
 func method(input map[string]any) string {

@@ -178,7 +178,7 @@ func (a *action) unwrap(res *result) {
 	}
 	switch a.shape {
 	case "soap":
-		content, fault, ok := soapBody(body)
+		content, fault, ok := wire.SOAPBody(body)
 		switch {
 		case ok:
 			res.answer.Body, res.fault = content, fault

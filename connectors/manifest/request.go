@@ -498,12 +498,6 @@ func (r *reader) soap(n *yaml.Node) *soap {
 	return s
 }
 
-// Namespaces of the SOAP envelope.
-const (
-	soap11 = "http://schemas.xmlsoap.org/soap/envelope/"
-	soap12 = "http://www.w3.org/2003/05/soap-envelope"
-)
-
 func (s *soap) encode(ctx context.Context, w words, d *draft) ([]byte, string, error) {
 	v, err := w.data(ctx, s.body)
 	if err != nil {
@@ -513,86 +507,16 @@ func (s *soap) encode(ctx context.Context, w words, d *draft) ([]byte, string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("action: %w", err)
 	}
-	body, _ := v.(map[string]any)
-	for name, content := range body {
-		object, ok := content.(map[string]any)
-		if !ok {
-			object = map[string]any{"#text": textOf(content)}
-		}
-		if s.namespace != "" && object["@xmlns"] == nil {
-			object["@xmlns"] = s.namespace
-		}
-		body[name] = object
-	}
-	envelope, contentType := soap11, "text/xml; charset=utf-8"
-	if s.version == "1.2" {
-		envelope, contentType = soap12, "application/soap+xml; charset=utf-8"
-		if action != "" {
-			contentType += "; action=" + strconv.Quote(action)
-		}
-	} else if err := d.setHeader("SOAPAction", strconv.Quote(action)); err != nil {
-		return nil, "", err
-	}
-	root := map[string]any{"@xmlns:soap": envelope, "soap:Body": body}
+	call := wire.SOAP{Version: s.version, Action: action, Namespace: s.namespace}
+	call.Body, _ = v.(map[string]any)
 	if s.header != nil {
-		h, err := w.data(ctx, s.header)
-		if err != nil {
+		if call.Header, err = w.data(ctx, s.header); err != nil {
 			return nil, "", fmt.Errorf("header: %w", err)
 		}
-		root["soap:Header"] = h
 	}
-	out, err := value.AppendXML([]byte(`<?xml version="1.0" encoding="utf-8"?>`), map[string]any{"soap:Envelope": root})
+	out, contentType, action, err := call.Encode()
+	if err == nil && action != "" {
+		err = d.setHeader("SOAPAction", action)
+	}
 	return out, contentType, err
-}
-
-// soapBody takes the content of the Body out of an envelope, without prefixes of names; fault is what a Fault says.
-func soapBody(v any) (body any, fault string, ok bool) {
-	bare, isObject := withoutPrefixes(v).(map[string]any)
-	if !isObject {
-		return nil, "", false
-	}
-	envelope, isObject := bare["Envelope"].(map[string]any)
-	if !isObject {
-		return nil, "", false
-	}
-	content, _ := envelope["Body"].(map[string]any)
-	if f, isFault := content["Fault"].(map[string]any); isFault {
-		text := textOf(f["faultstring"]) // 1.1
-		if reason, ok := f["Reason"].(map[string]any); ok {
-			text = textOf(reason["Text"]) // 1.2
-			if t, ok := reason["Text"].(map[string]any); ok {
-				text = textOf(t["#text"])
-			}
-		}
-		if text == "" {
-			text = "a fault without a reason"
-		}
-		return content, text, true
-	}
-	return content, "", true
-}
-
-// withoutPrefixes drops the prefixes of element names and the declarations of namespaces.
-func withoutPrefixes(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, item := range v {
-			if strings.HasPrefix(name, "@xmlns") {
-				continue
-			}
-			if !strings.HasPrefix(name, "@") {
-				name = name[strings.LastIndexByte(name, ':')+1:]
-			}
-			out[name] = withoutPrefixes(item)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = withoutPrefixes(item)
-		}
-		return out
-	}
-	return v
 }
