@@ -35,6 +35,7 @@ type scheme struct {
 	oauth    *oauth
 	region   *expression.Template // sigv4
 	service  *expression.Template
+	exact    bool // url: every call goes to the address as it is, without the path of the action
 	anywhere bool // url: the address may lead to any host, not to those of the manifest alone
 }
 
@@ -216,7 +217,7 @@ func (r *reader) auth(n *yaml.Node, taken map[string]string) {
 		add("token", "Token")
 	case connectors.AuthURL:
 		add("url", "Address")
-		s.anywhere = o.Bool("anywhere", false)
+		s.exact, s.anywhere = o.Bool("exact", false), o.Bool("anywhere", false)
 	case connectors.AuthOAuth2:
 		add("client_id", "Client ID")
 		add("client_secret", "Client secret")

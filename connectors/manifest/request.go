@@ -45,8 +45,10 @@ func (a *action) draft(ctx context.Context, w words, c *connectors.Call, input m
 	}
 	d := &draft{method: a.method, url: base, query: base.Query(), header: http.Header{}}
 	base.RawQuery = ""
-	if err := a.setPath(ctx, d, w, input); err != nil {
-		return nil, err
+	if s := a.src.schemes[c.Connection.Auth]; s == nil || !s.exact {
+		if err := a.setPath(ctx, d, w, input); err != nil {
+			return nil, err
+		}
 	}
 	for _, h := range a.headers {
 		text, err := w.text(ctx, h.text)
