@@ -71,6 +71,7 @@ export type PageDraftItem = { items: DraftItem[]; /** Cursor of the next page; e
 export type PageSampleItem = { items: SampleItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageSeenKey = { items: SeenKey[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageStepView = { items: StepView[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageTask = { items: Task[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageTemplateItem = { items: TemplateItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageTrashItem = { items: TrashItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageVersionItem = { items: VersionItem[]; /** Cursor of the next page; empty at the end. */ next: string }
@@ -129,6 +130,7 @@ export type StepChange = { change: "input" | "output" | "status" | "new" | "gone
 export type StepError = { attempts?: number; message: string; status?: number; step?: string }
 export type StepTrial = { /** Of a filter: the comparisons that decided it. */ because?: Comparison[] | null; error?: StepError; /** What the step was given: with, evaluated. */ input?: unknown; ms: number; output?: unknown; /** Of a preview: what would be sent, secrets masked. */ sent?: SentRequest[] | null; status: "succeeded" | "filtered" | "skipped" | "failed" | "previewed" }
 export type StepView = { attempts: number; because?: Comparison[] | null; branch?: string; carried?: boolean; error?: StepError; id: string; input?: unknown; kind: string; ms: number; name?: string; output?: unknown; parent?: string; path: string; retry_at?: string; round?: number; rounds?: RoundsView; run?: string; started_at: string; status: string; summary?: string; until?: string }
+export type Task = { /** When it came. */ at: string; /** Who did it; bellhop: it was done by itself. */ by?: string; connection: string; connector: string; done?: string; /** To be done by then. */ due: string; id: string; /** What is asked for. */ kind: "access" | "erase" | "erase_all"; /** What keeps it from being done by itself. */ note?: string; /** Runs that were erased. */ runs: number; /** Whose data it is about, such as an e-mail address. Empty once it is erased. */ subject: string; trigger: string }
 export type TemplateBlock = { kind: string; title: string; /** connector.action of a step with use. */ use: string }
 export type TemplateItem = { /** Its triggers and steps, in order. */ chain: TemplateBlock[]; description: string; id: string; name: string; text: string }
 export type Test = { at: string; /** The step says something else since. */ changed: boolean; status: string }
@@ -520,6 +522,24 @@ export interface Calls {
     query: {  }
     body: SettingsChange
     result: SettingsView
+  }
+  "GET /tasks": {
+    path: {  }
+    query: { cursor?: string; limit?: number }
+    body: undefined
+    result: PageTask
+  }
+  "POST /tasks/{id}/done": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: Task
+  }
+  "GET /tasks/{id}/export": {
+    path: { id: string }
+    query: {  }
+    body: undefined
+    result: void
   }
   "GET /templates": {
     path: {  }

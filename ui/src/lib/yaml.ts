@@ -75,6 +75,7 @@ export function yamlEditor(o: {
       ],
     }),
   })
+  view.scrollDOM.tabIndex = 0 // what scrolls can be reached by keyboard
   const api: YamlEditor = {
     set(text) {
       const old = view.state.doc.toString()
