@@ -64,8 +64,8 @@ var fences = map[string][]string{
 	"github.com/gin-gonic/gin":                      {"engine/server"},
 	"github.com/danielgtaylor/huma":                 {"engine/server"},
 	"github.com/prometheus/client_golang":           {"engine/server"},
-	"go.etcd.io/bbolt":                              {"engine/bolt", "cmd/bench"}, // the bench compares with a bare program on the same library
-	"github.com/klauspost/compress":                 {"engine/bolt"},
+	"go.etcd.io/bbolt":                              {"engine/bolt", "cmd/bench"},   // the bench compares with a bare program on the same library
+	"github.com/klauspost/compress":                 {"engine/bolt", "cmd/bellhop"}, // history; backups
 	"google.golang.org/protobuf/encoding/protowire": {"engine", "engine/bolt"},
 	"github.com/expr-lang/expr":                     {"engine/expression"},
 	"github.com/robfig/cron":                        {"engine/trigger"},

@@ -84,7 +84,7 @@ Start with:  bellhop init my-folder && bellhop serve --dir my-folder`,
 	}
 	root.AddCommand(
 		a.initCommand(), a.serveCommand(), a.checkCommand(), a.testCommand(), a.runCommand(), a.runsCommand(),
-		a.deliveriesCommand(), a.triggersCommand(), a.replayCommand(), a.connectorsCommand(), a.connectionsCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand(), a.completionCommand(root),
+		a.deliveriesCommand(), a.triggersCommand(), a.replayCommand(), a.connectorsCommand(), a.connectionsCommand(), a.doctorCommand(), a.backupCommand(), a.restoreCommand(), a.schemaCommand(), a.versionCommand(), a.completionCommand(root),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell that it does not know
 	return root

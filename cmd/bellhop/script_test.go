@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 		"until":   tool(untilTool),
 		"sink":    tool(sinkTool),
 		"term":    tool(termTool),
+		"load":    tool(loadTool),
 	})
 }
 
@@ -246,6 +248,28 @@ func sinkTool(args []string) error {
 		_, _ = io.WriteString(w, `{"ok":true}`)
 	})}
 	return server.ListenAndServe()
+}
+
+// loadTool makes calls one after another until it is told to stop, and fails when one is refused: load URL.
+func loadTool(args []string) error {
+	if len(args) != 1 {
+		return errors.New("load: want an address")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for n := 0; ctx.Err() == nil; n++ {
+		res, err := http.Post(args[0], "application/json", strings.NewReader(fmt.Sprintf(`{"load": %d}`, n)))
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusAccepted {
+			return fmt.Errorf("load: call %d: %s", n, res.Status)
+		}
+	}
+	return nil
 }
 
 // termTool sends SIGTERM to the server that holds a data folder: term data.

@@ -172,7 +172,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, reg *connectors.Regis
 	srv, err := server.New(server.Options{
 		Engine: e, Connectors: reg, Folder: apiFolder{f}, Files: l.Files, Reload: l.Reload, Triggers: triggers, Hooks: triggers,
 		Connections: connections, AdminToken: os.Getenv("BELLHOP_ADMIN_TOKEN"), Version: version,
-		UI: ui.Files(), Templates: templates(), Outbound: client,
+		Backup: snapshot(store, s.Data), UI: ui.Files(), Templates: templates(), Outbound: client,
 		Ready: func() bool { return !draining.Load() && store.Accepting() }, Log: log,
 	})
 	if err != nil {

@@ -87,6 +87,7 @@ type Store struct {
 	broken   atomic.Bool  // a commit failed: nothing more is written
 	backMu   sync.Mutex   // held by the one who has background work for the writer
 	moveMu   sync.Mutex   // held while segments are written or dropped
+	snapMu   sync.Mutex   // held while a snapshot is open; taken before moveMu
 	pruneMu  sync.Mutex   // held by the one who prunes; taken before moveMu
 	days     []string     // names of the buckets in bucketDedup, sorted; the writer's own
 	epoch    uint64       // of claims: unique over restarts; guarded by mu
@@ -160,6 +161,9 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	}
 	if err := s.writeInstance(); err != nil {
 		return nil, err
+	}
+	if err := os.RemoveAll(filepath.Join(dir, snapshotDir)); err != nil { // a crash left it
+		return nil, startError(err, "let this user write %s", dir)
 	}
 	s.disk.open(dir)
 	go s.write()

@@ -109,3 +109,9 @@ func (d *disk) exhausted() bool {
 	defer d.mu.Unlock()
 	return d.full
 }
+
+// Free is how many bytes this user may still write below a folder.
+func Free(dir string) (int64, error) {
+	free, _, err := space(dir)
+	return free, err
+}

@@ -299,11 +299,15 @@ func (s *Store) writeInstance() error {
 		return err
 	}
 	side.MinSize = info.Size()
+	return writeSidecar(s.dir, side)
+}
+
+func writeSidecar(dir string, side instance) error {
 	src, err := json.MarshalIndent(side, "", "  ")
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(s.dir, instanceFile), append(src, '\n'))
+	return replaceFile(filepath.Join(dir, instanceFile), append(src, '\n'))
 }
 
 // replaceFile writes a file so that a crash leaves the old one or the new one.
@@ -345,6 +349,9 @@ func makeDir(dir string) error {
 	}
 	return nil
 }
+
+// SyncDir makes new names in a directory durable.
+func SyncDir(dir string) error { return syncDir(dir) }
 
 // syncDir makes new names in a directory durable.
 func syncDir(dir string) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -41,8 +42,11 @@ type Options struct {
 	UI          fs.FS        // nil: no UI
 	AdminToken  string       // empty: the API answers callers on this machine only
 	Version     string       // of this build
-	Ready       func() bool  // whether hooks are accepted; nil: always
-	Log         *slog.Logger
+	// Backup takes a snapshot of all that is stored; what it returns writes that as a tar file and must be called. nil: the
+	// store has no backups.
+	Backup func(ctx context.Context) (write func(ctx context.Context, w io.Writer) error, err error)
+	Ready  func() bool // whether hooks are accepted; nil: always
+	Log    *slog.Logger
 }
 
 // Folder is the part of a user's folder that the API reads and writes.
@@ -154,6 +158,7 @@ func New(o Options) (*Server, error) {
 	s.draftRoutes()
 	s.versionRoutes()
 	s.eventRoutes()
+	s.backupRoutes()
 	if err := s.renderOpenAPI(); err != nil {
 		return nil, err
 	}
