@@ -157,6 +157,12 @@ export type Write_draft_textRequest = { text: string }
 
 /** Every call: its parameters, the body that it takes and what it answers. */
 export interface Calls {
+  "GET /backup": {
+    path: {  }
+    query: {  }
+    body: undefined
+    result: void
+  }
   "GET /connections": {
     path: {  }
     query: { cursor?: string; limit?: number }
