@@ -345,16 +345,18 @@ func (x *execution) arrivals(ctx context.Context) error {
 		}
 		list = x.inbox.take()
 	}
-	for _, a := range list {
+	var err error
+	for _, a := range list { // all of them, also where the claim is lost: who ends the branches counts what is under way
 		if a.branch == nil {
-			if err := x.written(ctx, a.err); err != nil {
-				return err
-			}
+			err = x.written(ctx, a.err)
 			continue
 		}
 		x.inflight--
 		a.branch.arrived, a.branch.waits = a, wait{}
 		x.ready = append(x.ready, a.branch)
+	}
+	if err != nil {
+		return err
 	}
 	if !x.appending && x.wasInterrupted() {
 		if err := x.readSignals(ctx); err != nil {

@@ -59,7 +59,7 @@ type Engine struct {
 
 	drain chan struct{} // closed when Run stops claiming
 	rest  chan struct{} // closed when Run works on no run any more
-	alone sync.Mutex    // held while a run is tried that may have crashed the process
+	alone chan struct{} // full while a run is tried that may have crashed the process
 }
 
 // InputError is a mistake of the caller, in words for a person.
@@ -110,6 +110,7 @@ func New(o Options) (*Engine, error) {
 		waiting:  map[RunID][]*waiter{},
 		drain:    make(chan struct{}),
 		rest:     make(chan struct{}),
+		alone:    make(chan struct{}, 1),
 	}, nil
 }
 

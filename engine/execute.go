@@ -678,12 +678,12 @@ func (x *execution) release(ctx context.Context) error {
 }
 
 // takeOver records that another holder of this run died. proceed is false when the run crashed the engine too often.
-func (x *execution) takeOver(ctx context.Context, alone *sync.Mutex) (proceed bool, err error) {
+func (x *execution) takeOver(ctx context.Context, alone chan struct{}) (proceed bool, err error) {
 	if x.state.takeovers > 0 {
 		<-x.slots // who waits for its turn holds no worker
-		alone.Lock()
+		alone <- struct{}{}
 		x.slots <- struct{}{}
-		x.trust = sync.OnceFunc(alone.Unlock)
+		x.trust = sync.OnceFunc(func() { <-alone })
 		time.AfterFunc(aloneFor, x.trust) // a slow call must not hold up all others
 	}
 	x.put(Record{At: x.host.now(), Kind: KindClaimed, Attempt: x.claim.Takeovers})

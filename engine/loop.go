@@ -177,7 +177,7 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 		e.mu.Unlock()
 	}()
 	if c.Takeovers > 0 {
-		proceed, err := x.takeOver(ctx, &e.alone)
+		proceed, err := x.takeOver(ctx, e.alone)
 		if err != nil || !proceed {
 			x.logEnd(e.Log, err)
 			return

@@ -218,28 +218,39 @@ func (e *Engine) draining() bool {
 	}
 }
 
-func (e *Engine) read(ctx context.Context, id RunID, from uint32) ([]Record, error) {
-	return e.Store.Read(ctx, id, from)
+// read repeats as append does: a claim whose signals cannot be read would be held for nothing.
+func (e *Engine) read(ctx context.Context, id RunID, from uint32) (recs []Record, err error) {
+	err = e.insist(id, func() error {
+		recs, err = e.Store.Read(ctx, id, from)
+		return err
+	})
+	return recs, err
 }
 
 // append repeats the write while the store cannot say or has no room: what happened outside must not be forgotten.
 func (e *Engine) append(ctx context.Context, c *Claim, recs []Record, then Then) error {
 	ctx = context.WithoutCancel(ctx)
+	err := e.insist(c.Run, func() error { return e.Store.Append(ctx, c, recs, then) })
+	if err == nil {
+		for i := range then.Signals {
+			e.interruptRun(then.Signals[i].Run, then.Signals[i].Signal.Kind)
+		}
+	}
+	return err
+}
+
+// insist repeats a call of the store while it cannot say or has no room, until a drain is over.
+func (e *Engine) insist(run RunID, call func() error) error {
 	begun, wait := time.Now(), 100*time.Millisecond
 	for {
-		err := e.Store.Append(ctx, c, recs, then)
-		if err == nil {
-			for i := range then.Signals {
-				e.interruptRun(then.Signals[i].Run, then.Signals[i].Signal.Kind)
-			}
-		}
+		err := call()
 		if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrFull) {
 			return err
 		}
 		if e.draining() && time.Since(begun) > drainGrace {
 			return err
 		}
-		e.Log.Warn("what a run did cannot be written yet", "run", c.Run.String(), "error", err)
+		e.Log.Warn("the store does not serve a run yet", "run", run.String(), "error", err)
 		time.Sleep(wait)
 		wait = min(2*wait, 2*time.Second)
 	}
