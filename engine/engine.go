@@ -32,7 +32,7 @@ type Options struct {
 	Limits      connectors.Limits                                                                 // paces the calls of each connection; nil: nothing does
 	PublicURL   string                                                                            // for run.url; no slash at the end
 	Zone        *time.Location                                                                    // of dates without a zone; nil: UTC
-	Workers     int                                                                               // runs that work at the same time; 0: 512
+	Workers     int                                                                               // runs that work at the same time, at least 2; 0: 512
 	Redact      func([]byte) []byte                                                               // takes secrets out of what is stored; nil: nothing to hide
 	Log         *slog.Logger
 }
@@ -94,6 +94,7 @@ func New(o Options) (*Engine, error) {
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
 	}
+	o.Workers = max(2, o.Workers) // one may wait for new work while another goes on after a wait
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -65,7 +65,11 @@ func linkMAC(key []byte, kind string, run RunID, step string) []byte {
 }
 
 func (e *Engine) link(run RunID, key, function string) (string, error) {
-	secret, err := e.linkKey(context.Background())
+	var secret []byte
+	err := e.insist(run, func() (err error) { // a store that does not answer now is no mistake of the step
+		secret, err = e.linkKey(context.Background())
+		return err
+	})
 	if err != nil {
 		return "", err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	claimBatch   = 64
+	claimBatch   = 64               // and at most an eighth of the workers: who comes back from a short wait needs one
 	drainGrace   = 30 * time.Second // what a drain gives running steps
 	heartbeat    = 10 * time.Second // a third of the shortest lease of a store
 	maxTakeovers = 3                // a run that was executing in so many crashes is not tried again
@@ -85,7 +85,7 @@ func acquire(ctx context.Context, slots chan struct{}) int {
 		return 0
 	}
 	n := 1
-	for n < claimBatch {
+	for n < min(claimBatch, cap(slots)/8) {
 		select {
 		case slots <- struct{}{}:
 			n++

@@ -19,6 +19,32 @@ type faulty struct {
 	engine.Store
 	append func() error            // asked before each write of a run
 	read   func(from uint32) error // asked before each read of one
+	claim  func() time.Duration    // how long a claim may take before nothing is ready; 0: no end
+	kv     engine.KV
+}
+
+func (s faulty) Claim(ctx context.Context, most int) ([]*engine.Claim, error) {
+	if s.claim == nil {
+		return s.Store.Claim(ctx, most)
+	}
+	within := s.claim()
+	if within == 0 {
+		return s.Store.Claim(ctx, most)
+	}
+	short, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	claims, err := s.Store.Claim(short, most)
+	if short.Err() != nil && ctx.Err() == nil {
+		err = nil
+	}
+	return claims, err
+}
+
+func (s faulty) KV() engine.KV {
+	if s.kv != nil {
+		return s.kv
+	}
+	return s.Store.KV()
 }
 
 func (s faulty) Append(ctx context.Context, c *engine.Claim, recs []engine.Record, then engine.Then) error {
@@ -114,5 +140,46 @@ func TestARunIsCanceledAlthoughTheStoreDidNotAnswerAtOnce(t *testing.T) {
 	h.wait(id, "canceled")
 	if unanswered.Load() < 3 {
 		t.Errorf("the signals were read %d times; the store refused the first two", unanswered.Load())
+	}
+}
+
+func TestWhoComesBackFromAWaitFindsAWorker(t *testing.T) {
+	var claims atomic.Int64
+	h := newHouse(t)
+	h.Engine.Workers = 4
+	h.Engine.Store = faulty{Store: h.store, claim: func() time.Duration {
+		if claims.Add(1) == 2 { // the run waits; the next claim could take all workers, its own too
+			return 300 * time.Millisecond
+		}
+		return 0
+	}}
+	h.start()
+	h.publish("w", hook+"steps: [{wait: {for: 1s}}, {use: other.put}]\n")
+	h.wait(h.accept(event("w", nil)), "succeeded")
+}
+
+// mute is a store of values that does not answer at first.
+type mute struct {
+	engine.KV
+	times *atomic.Int64
+}
+
+func (m mute) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if m.times.Add(-1) >= 0 {
+		return nil, 0, engine.ErrUnavailable
+	}
+	return m.KV.Get(ctx, key)
+}
+
+func TestALinkIsMadeAlthoughTheStoreDidNotAnswerAtOnce(t *testing.T) {
+	var times atomic.Int64
+	h := newHouse(t)
+	h.Engine.Store = faulty{Store: h.store, kv: mute{h.store.KV(), &times}}
+	h.start()
+	h.publish("w", asks)
+	times.Store(2)
+	v := h.wait(h.accept(event("w", map[string]any{"total": 129})), "waiting", "failed")
+	if v.Status != "waiting" || times.Load() >= 0 {
+		t.Errorf("%s: %s; %d more refusals", v.Status, v.Summary, times.Load())
 	}
 }

@@ -33,13 +33,17 @@ var defaultRetry = workflow.Retry{Attempts: 3, Initial: time.Second, Max: time.M
 // use brings a connector action to its outcome: attempts, waits between them, and the rules after a crash.
 func (b *branch) use(ctx context.Context, s *workflow.Step, key string, u *workflow.Use, st *stepState) (*ending, error) {
 	x := b.x
+	attempts := 0
+	if st != nil {
+		attempts = st.attempts
+	}
 	action, err := x.host.action(u)
 	if err != nil {
-		return nil, b.fail(key, 0, 0, err, StatusFailed, time.Time{})
+		return nil, b.fail(key, attempts, 0, err, StatusFailed, time.Time{})
 	}
 	input, err := b.input(ctx, key, u)
 	if err != nil {
-		return nil, b.fail(key, 0, 0, err, StatusFailed, time.Time{})
+		return nil, b.fail(key, attempts, 0, err, StatusFailed, time.Time{})
 	}
 	retry := s.Retry
 	if retry == nil {
