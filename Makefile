@@ -5,7 +5,7 @@ VERSION ?= dev
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run vendors test test-faults test-ui ui screenshots fuzz bench lint check clean test-vendors
+.PHONY: help build run vendors test test-faults simulate test-ui ui screenshots fuzz bench lint check clean test-vendors
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,10 @@ test: build ## all tests with the race detector, the example workflows and their
 
 test-faults: build ## kills, power cuts, failing disks and failpoints, 50 times each; needs root and /dev/fuse
 	BELLHOP_KILLS=50 go test -count=1 -timeout 60m -run 'Fault|Kill' -v ./cmd/bellhop ./engine/...
+
+SEEDS ?= 10000
+simulate: ## random workflows on a failing store in virtual time, 10,000 seeds; SEEDS=n for another number
+	BELLHOP_SEEDS=$(SEEDS) go test -count=1 -timeout 120m -run TestSimulation ./engine/bolt
 
 test-vendors: ## imported manifests against stripe-mock and Prism (installs both, 500 MB)
 	VERBOSE=1 .ci/vendors

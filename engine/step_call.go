@@ -179,7 +179,7 @@ func lastOutput(recs []Record) json.RawMessage {
 }
 
 func (e *Engine) cancelChild(ctx context.Context, child RunID) error {
-	err := e.Cancel(context.WithoutCancel(ctx), child, "the run that called it")
+	err := e.insist(child, func() error { return e.Cancel(context.WithoutCancel(ctx), child, "the run that called it") })
 	if errors.Is(err, ErrNotFound) {
 		return nil // it has ended
 	}

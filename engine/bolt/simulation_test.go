@@ -1,0 +1,39 @@
+package bolt_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/bellhop-dev/bellhop/engine"
+	"github.com/bellhop-dev/bellhop/engine/bolt"
+	"github.com/bellhop-dev/bellhop/engine/enginetest"
+)
+
+var oneSeed = flag.Uint64("seed", 0, "simulate only this `seed`")
+
+// TestSimulation is a share of the seeds; BELLHOP_SEEDS says how many, and -seed runs one again.
+func TestSimulation(t *testing.T) {
+	seeds := 300
+	if text := os.Getenv("BELLHOP_SEEDS"); text != "" {
+		var err error
+		if seeds, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("BELLHOP_SEEDS: %v", err)
+		}
+	}
+	first, last := uint64(1), uint64(seeds)
+	if *oneSeed != 0 {
+		first, last = *oneSeed, *oneSeed
+	}
+	for seed := first; seed <= last; seed++ {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			enginetest.Simulate(t, func(t *testing.T, dir string) engine.Store { return open(t, dir, bolt.Options{}) }, seed)
+			if t.Failed() {
+				t.Logf("again: go test ./engine/bolt -run TestSimulation -seed %d", seed)
+			}
+		})
+	}
+}
