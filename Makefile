@@ -4,6 +4,8 @@ BIN := bin/bellhop
 VERSION ?= dev
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# gin's MessagePack would be 3 MB of the binary, and nobody speaks it here
+TAGS := nomsgpack
 
 .PHONY: help build run vendors test test-faults simulate test-ui ui screenshots fuzz bench lint check clean test-vendors
 
@@ -11,7 +13,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## build the binary into bin/
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/bellhop
+	go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/bellhop
 
 run: build ## start Bellhop with the example workflows and say what to try
 	./$(BIN) init --quiet --examples bin/demo

@@ -35,10 +35,7 @@ import (
 	"github.com/bellhop-dev/bellhop/workflows"
 )
 
-const (
-	closing       = 5 * time.Second // what the store gets to finish its writes
-	manyWorkflows = 500
-)
+const closing = 5 * time.Second // what the store gets to finish its writes
 
 func (a *app) serveCommand() *cobra.Command {
 	var dir, level *string
@@ -186,9 +183,7 @@ func (a *app) serve(ctx context.Context, f *folder.Folder, reg *connectors.Regis
 		return cannotStart("listen on %s: %w\n  Another program may use it: stop that, or choose another address with --listen", s.Listen, reason(err))
 	}
 	log.Info("hooks are accepted", "listen", listener.Addr().String(), "workflows", len(e.Workflows()))
-	if len(e.Workflows()) > manyWorkflows {
-		debug.FreeOSMemory() // reading the files made much more garbage than what is kept of them
-	}
+	debug.FreeOSMemory() // reading the files made more garbage than what is kept of them
 	a.printStart(f.Dir(), s, publicURL, listener.Addr().String(), l)
 
 	g, work := errgroup.WithContext(ctx)
