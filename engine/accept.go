@@ -64,7 +64,10 @@ func (e *Engine) store(ctx context.Context, b Batch) ([]Accepted, error) {
 // newRun turns an event into a run of w; nil: of the current version.
 func (e *Engine) newRun(ctx context.Context, ev *Event, w *workflow.Workflow) (*NewRun, error) {
 	if w == nil {
-		if w = e.Workflow(ev.Workflow); w == nil {
+		if w = e.Workflow(ev.Workflow); ev.Workflow == AlertsID {
+			w = e.alerts.workflow()
+		}
+		if w == nil {
 			return nil, fmt.Errorf("workflow %q: %w", ev.Workflow, ErrNotFound)
 		}
 	}

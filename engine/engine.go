@@ -55,7 +55,8 @@ type Engine struct {
 	links      sync.Mutex
 	linkSecret []byte // once it was read
 
-	bulks bulks
+	bulks  bulks
+	alerts alerts
 
 	drain chan struct{} // closed when Run stops claiming
 	rest  chan struct{} // closed when Run works on no run any more

@@ -55,6 +55,7 @@ type host interface {
 	action(u *workflow.Use) (*connectors.Action, error)
 	ask(ctx context.Context, q *question) (*Signal, error)
 	cancelChild(ctx context.Context, child RunID) error
+	ends(h *Head, run RunID, end *ending) error // before the end of a run is durable
 	reply(id RunID, r Reply)
 	draining() bool
 	redact([]byte) []byte
@@ -261,6 +262,9 @@ func (x *execution) finish(ctx context.Context, end *ending) error {
 	now := x.host.now()
 	summary := string(x.host.redact([]byte(end.summary)))
 	h := &x.state.head
+	if err := x.host.ends(h, x.claim.Run, &ending{status: end.status, summary: summary, failure: end.failure}); err != nil {
+		return err
+	}
 	x.put(Record{At: now, Kind: KindFinished, Status: end.status, Reason: end.reason, Data: []byte(summary)})
 	row := Row{
 		ID: x.claim.Run, Parent: h.Parent, Workflow: h.Workflow, Version: h.Version, Trigger: h.Trigger,

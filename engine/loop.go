@@ -204,6 +204,10 @@ func (e *Engine) quarantine(ctx context.Context, c *Claim, why string) {
 		if !h.Caller.IsZero() {
 			words = append(words, Outgoing{h.Caller, childAnswer{Run: c.Run.String(), Status: row.Status.String(), Message: why}.signal(h.CallerStep)})
 		}
+		if err := e.ends(h, c.Run, &ending{status: row.Status, summary: why}); err != nil {
+			e.Log.Error("quarantine a run", "run", c.Run.String(), "error", err)
+			return
+		}
 	}
 	rec := Record{At: row.Finished, Kind: KindFinished, Status: row.Status, Reason: row.Reason, Data: []byte(why)}
 	if err := e.append(ctx, c, []Record{rec}, Then{Kind: Finish, Row: row, Signals: words}); err != nil {

@@ -163,6 +163,8 @@ func (h *simulation) invoke(ctx context.Context, x *execution, c *invocation) (a
 	})
 }
 
+func (h *simulation) ends(*Head, RunID, *ending) error { return nil }
+
 func (h *simulation) reply(_ RunID, r Reply) {
 	if r.Response != nil && h.out.Response == nil {
 		h.out.Response = r.Response

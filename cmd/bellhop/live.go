@@ -57,7 +57,11 @@ func (l *live) Reload(ctx context.Context) error {
 		return fmt.Errorf("reload: %w", err)
 	}
 	l.tellConnectors()
-	l.connect(l.folder.Settings().Connections)
+	settings := l.folder.Settings()
+	l.connect(settings.Connections)
+	if err := l.engine.Alert(ctx, settings.Alerts); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
 	var publish []*workflow.Workflow
 	here := make(map[string]bool, len(files))
 	named := files[:0:0]

@@ -384,11 +384,7 @@ func (f *Folder) parse(name, id string, text []byte) File {
 func (f *Folder) connections() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	of := make(map[string]string, len(f.settings.Connections))
-	for name, fields := range f.settings.Connections {
-		of[name], _ = fields["connector"].(string)
-	}
-	return of
+	return f.settings.connectors()
 }
 
 // names lists the workflow and test files below the base, sorted, with slashes.

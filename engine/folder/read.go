@@ -28,8 +28,7 @@ const (
 
 // later has the keys of the contract that this version does not have yet.
 var later = map[string]string{
-	"alerts": "alerts are not available in this version",
-	"nats":   "a NATS store is not available in this version",
+	"nats": "a NATS store is not available in this version",
 }
 
 var connectionName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
@@ -120,7 +119,9 @@ func (r *reader) allowed(n *yaml.Node, depth int) bool {
 
 // settings reads the top mapping.
 func (r *reader) settings(root *yaml.Node) {
+	var alerts *yaml.Node
 	known := map[string]func(key, val *yaml.Node){
+		"alerts":      func(_, val *yaml.Node) { alerts = val },
 		"connections": func(_, val *yaml.Node) { r.connections(val) },
 	}
 	for _, key := range slices.Sorted(maps.Keys(setters)) {
@@ -134,6 +135,9 @@ func (r *reader) settings(root *yaml.Node) {
 		known[key] = func(at, _ *yaml.Node) { r.problem(at, message, "remove "+key) }
 	}
 	r.mapping(root, "setting", known)
+	if alerts != nil { // behind the connections that it names
+		r.alerts(alerts)
+	}
 }
 
 // group reads one level below the top, such as storage.

@@ -25,6 +25,9 @@ type Settings struct {
 	// Connections are the declared connections by name, as the file has them: every value is plain data, and a
 	// text may hold ${{ env.X }}, ${{ file("…") }} or ${{ command("…") }}, which package secret resolves.
 	Connections map[string]map[string]any
+
+	// Alerts tells people of failures, as the engine's Alert takes it; nil: nobody is told.
+	Alerts *workflow.Workflow
 }
 
 // Storage bounds the history. A zero field is no bound.
@@ -160,6 +163,15 @@ func setOutboundAllow(s *Settings, text string) error {
 	}
 	s.Outbound.Allow = allow
 	return nil
+}
+
+// connectors maps the declared connections to their connectors.
+func (s *Settings) connectors() map[string]string {
+	of := make(map[string]string, len(s.Connections))
+	for name, fields := range s.Connections {
+		of[name], _ = fields["connector"].(string)
+	}
+	return of
 }
 
 // Zone is the time zone of dates that name none.

@@ -25,6 +25,7 @@ const (
 	maxAskedWait = 24 * time.Hour // of a Retry-After
 	maxPages     = 50             // of one poll
 	pollBatch    = 200            // runs accepted in one write
+	alertAfter   = 3              // failed polls in a row: one alone is a passing trouble of the network
 	// firstPollSpread is the longest wait before the first poll, so that many of them do not begin at once.
 	firstPollSpread = time.Second
 )
@@ -180,10 +181,17 @@ func (p *poll) turn(ctx context.Context, emit Emit, asked bool) (PollRecord, err
 	p.cursor.state = next
 	// Which run an item started is known after the write that starts it. It is only shown to people.
 	puts := append(seen.puts(marks), statePut(p.cursor.key, next))
+	var alerts []engine.Event
+	if next.Failures == alertAfter {
+		if ev := p.engine.PollAlert(p.workflow, p.trigger.ID, next.Error); ev != nil {
+			alerts = append(alerts, *ev)
+		}
+	}
 	for some := range slices.Chunk(puts, seenPage) {
-		if _, err := emit(ctx, nil, some); err != nil && ctx.Err() == nil {
+		if _, err := emit(ctx, alerts, some); err != nil && ctx.Err() == nil {
 			p.log.ErrorContext(ctx, "where the poll stands could not be stored", "err", err)
 		}
+		alerts = nil
 	}
 	return r, ctx.Err()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bellhop-dev/bellhop/connectors"
+	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/bolt"
 )
 
@@ -179,6 +180,9 @@ func TestPollBacksOff(t *testing.T) {
 		f := &feed{}
 		f.set(func() (any, error) { return nil, errors.New("the feed is down") })
 		h := newHouse(t, t.TempDir(), f.connector())
+		if err := h.engine.Alert(t.Context(), parse(t, "alerts", "triggers: [{webhook: {}}]\nsteps: [{set: {a: 1}}]\n")); err != nil {
+			t.Fatal(err)
+		}
 		h.live(t, parse(t, "w", polling(", first: emit")))
 		work(t, h.Set.Run)
 		time.Sleep(5 * time.Hour)
@@ -189,6 +193,9 @@ func TestPollBacksOff(t *testing.T) {
 			if wait < time.Minute || wait < grown/2 || wait > grown+time.Second {
 				t.Errorf("wait %d is %s, want %s to %s", i, wait, grown/2, grown)
 			}
+		}
+		if page, err := h.store.List(t.Context(), engine.Query{Workflow: engine.AlertsID}); err != nil || len(page.Items) != 1 {
+			t.Errorf("%d alerts after %d failures in a row, want 1: %v", len(page.Items), len(calls), err)
 		}
 		if n := len(calls); n < 8 || n > 14 {
 			t.Errorf("%d calls in 5 hours", n)
