@@ -168,6 +168,23 @@ func TestEval(t *testing.T) {
 		{`groupBy(trigger.body.line_items, .title == nil ? "none" : "some") | keys()`, `["none","some"]`},
 		{`{a: 1, "b c": [2], (trigger.body.currency): 3}`, `{"EUR":3,"a":1,"b c":[2]}`},
 
+		// Lists: a missing one is empty.
+		{`map(trigger.body.nope, .title) | join(", ")`, `""`},
+		{`filter(trigger.body.nope.deeper, .x > 1)`, `[]`},
+		{`any(trigger.body.nope, .x)`, `false`},
+		{`count(trigger.body.nope, .x)`, `0`},
+		{`first(trigger.body.nope)`, `null`},
+		{`take(trigger.body.nope, 3)`, `[]`},
+		{`concat(trigger.body.nope, [1])`, `[1]`},
+		{`flatten(trigger.body.nope)`, `[]`},
+		{`reverse(trigger.body.nope)`, `[]`},
+		{`sort(trigger.body.nope)`, `[]`},
+		{`sortBy(trigger.body.nope, .x)`, `[]`},
+		{`uniq(trigger.body.nope)`, `[]`},
+		{`groupBy(trigger.body.nope, .x)`, `{}`},
+		{`to_csv(trigger.body.nope)`, `""`},
+		{`fromPairs(trigger.body.nope)`, `{}`},
+
 		// Texts: a missing one is empty.
 		{`upper(trigger.body.nope)`, `""`},
 		{`split(trigger.body.nope, ",")`, `[]`},
@@ -238,7 +255,7 @@ func TestEvalErrors(t *testing.T) {
 		{`"x" + trigger.body.nope`, `trigger.body.nope is missing`},
 		{`-trigger.body.nope`, `trigger.body.nope is missing`},
 		{`len(trigger.body.nope)`, `trigger.body.nope is missing`},
-		{`map(trigger.body.nope, .x)`, `trigger.body.nope is missing`},
+		{`sum(trigger.body.nope, .x)`, `trigger.body.nope is missing`},
 		{`round(trigger.body.nope)`, `trigger.body.nope is missing`},
 		{`sum(trigger.body.line_items, .cost)`, `.cost is missing in item 1`},
 		{`map(trigger.body.line_items, .nope > 1)`, `.nope is missing in item 1`},

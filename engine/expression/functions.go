@@ -153,11 +153,15 @@ func (s *site) present(m *machine, i int, v any) (string, error) {
 	return s.textOf(m, i, v)
 }
 
+// list gives a list: nil is an empty one, but not where it would be counted with.
 func (s *site) list(m *machine, i int, v any) ([]any, error) {
 	switch v := v.(type) {
 	case []any:
 		return v, nil
 	case nil:
+		if s.name != "sum" && s.name != "reduce" {
+			return []any{}, nil
+		}
 		err := s.missing(m, i)
 		err.hint = "default(…, []) makes a missing list an empty one"
 		return nil, err

@@ -187,20 +187,20 @@ func take(m *machine, s *site, args []any) (any, error) {
 }
 
 func concat(m *machine, s *site, args []any) (any, error) {
-	total := 0
+	total, lists := 0, make([][]any, len(args))
 	for i, arg := range args {
-		list, err := s.list(m, i, arg)
-		if err != nil {
+		var err error
+		if lists[i], err = s.list(m, i, arg); err != nil {
 			return nil, err
 		}
-		total += len(list)
+		total += len(lists[i])
 	}
 	if err := m.grow(total * sizeOfItem); err != nil {
 		return nil, err
 	}
 	out := make([]any, 0, total)
-	for _, arg := range args {
-		out = append(out, arg.([]any)...)
+	for _, list := range lists {
+		out = append(out, list...)
 	}
 	return out, nil
 }
