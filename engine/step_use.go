@@ -25,7 +25,7 @@ type invocation struct {
 	attempt    int
 	workflowID string
 	hops       int
-	http       *http.Client // in the place of the engine's; nil: that
+	look       *onlooker // of a preview: stands in for the engine's ways out; nil: those
 }
 
 var defaultRetry = workflow.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute}
@@ -311,8 +311,8 @@ func (e *Engine) invoke(ctx context.Context, x *execution, c *invocation) (out a
 		return nil, err
 	}
 	call.Key, call.Workflow, call.Hops = c.key, c.workflowID, c.hops
-	if c.http != nil { // nobody is called, so nothing is learned of the connection
-		call.HTTP = c.http
+	if c.look != nil { // nobody is called, so nothing is learned of the connection
+		call.HTTP, call.Dial = &http.Client{Transport: c.look}, c.look.dial
 		return c.action.Do(ctx, call)
 	}
 	if c.use.Connection == "" {

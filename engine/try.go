@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -85,15 +86,27 @@ type SentRequest struct {
 	Body    string            `json:"body" doc:"The first 64 KiB."`
 }
 
-// TryStep evaluates one step with the roots that its expressions see, and makes its call once; preview: what the call
-// would send is shown, and nothing is sent. An *InputError says which steps cannot be tried alone.
-func (e *Engine) TryStep(ctx context.Context, w *workflow.Workflow, s *workflow.Step, roots map[string]any, preview bool) (*StepTrial, error) {
+// TryMode says how far a step that is tried alone may go.
+type TryMode int
+
+const (
+	TryPreview TryMode = iota // what its call would send is shown, and nothing is sent
+	TryReading                // its call is made if it only reads; else nothing is sent, and the error is ErrUnconfirmed
+	TryReally                 // its call is made
+)
+
+// ErrUnconfirmed: the call does more than read, and nobody has said that it may be made.
+var ErrUnconfirmed = errors.New("this call does more than read: it is made only when somebody confirms it")
+
+// TryStep evaluates one step with the roots that its expressions see, and makes its call at most once. An *InputError
+// says which steps cannot be tried alone.
+func (e *Engine) TryStep(ctx context.Context, w *workflow.Workflow, s *workflow.Step, roots map[string]any, mode TryMode) (*StepTrial, error) {
 	env := &expression.Env{Roots: roots, Now: time.Now(), Zone: e.Zone, Seed: "test"}
 	begun := time.Now()
 	t := &StepTrial{Status: StatusSucceeded.String()}
-	err := e.tryStep(ctx, t, w, s, env, preview)
+	err := e.tryStep(ctx, t, w, s, env, mode)
 	var input *InputError
-	if errors.As(err, &input) {
+	if errors.As(err, &input) || errors.Is(err, ErrUnconfirmed) {
 		return nil, err
 	}
 	t.MS = float64(time.Since(begun).Microseconds()) / 1000
@@ -111,7 +124,7 @@ func (e *Engine) TryStep(ctx context.Context, w *workflow.Workflow, s *workflow.
 	return t, nil
 }
 
-func (e *Engine) tryStep(ctx context.Context, t *StepTrial, w *workflow.Workflow, s *workflow.Step, env *expression.Env, preview bool) error {
+func (e *Engine) tryStep(ctx context.Context, t *StepTrial, w *workflow.Workflow, s *workflow.Step, env *expression.Env, mode TryMode) error {
 	if s.If != nil {
 		run, err := s.If.Bool(ctx, env)
 		if err != nil {
@@ -132,7 +145,7 @@ func (e *Engine) tryStep(ctx context.Context, t *StepTrial, w *workflow.Workflow
 		}
 		return err
 	case *workflow.Use:
-		return e.tryUse(ctx, t, w, s, do, env, preview)
+		return e.tryUse(ctx, t, w, s, do, env, mode)
 	case *workflow.Set:
 		tree = do.Fields
 	case *workflow.Respond:
@@ -165,7 +178,7 @@ func (e *Engine) setOutput(t *StepTrial, out any) error {
 	return nil
 }
 
-func (e *Engine) tryUse(ctx context.Context, t *StepTrial, w *workflow.Workflow, s *workflow.Step, use *workflow.Use, env *expression.Env, preview bool) error {
+func (e *Engine) tryUse(ctx context.Context, t *StepTrial, w *workflow.Workflow, s *workflow.Step, use *workflow.Use, env *expression.Env, mode TryMode) error {
 	action, err := e.action(use)
 	if err != nil {
 		return err
@@ -183,6 +196,9 @@ func (e *Engine) tryUse(ctx context.Context, t *StepTrial, w *workflow.Workflow,
 		return err
 	}
 	t.Input = rawJSON(e.Redact(data))
+	if mode == TryReading && !action.IsSafe(input) {
+		return ErrUnconfirmed
+	}
 	c := &invocation{step: s, use: use, action: action, input: input, workflowID: w.ID, attempt: 1, hops: 1, key: IdempotencyKey(NewRunID(time.Now(), &Head{}), s.ID)}
 	limit := s.Timeout
 	if limit <= 0 {
@@ -190,17 +206,16 @@ func (e *Engine) tryUse(ctx context.Context, t *StepTrial, w *workflow.Workflow,
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if preview {
+	if mode == TryPreview {
 		t.Status = "previewed"
 		if action.Local {
 			return nil
 		}
-		look := &onlooker{}
-		c.http = &http.Client{Transport: look}
-		if _, err := e.invoke(ctx, nil, c); err != nil && len(look.seen) == 0 {
+		c.look = &onlooker{}
+		if _, err := e.invoke(ctx, nil, c); err != nil && len(c.look.seen) == 0 && !c.look.dialed {
 			return err
 		}
-		text, err := json.Marshal(look.seen)
+		text, err := json.Marshal(c.look.seen)
 		if err != nil {
 			return err
 		}
@@ -213,8 +228,11 @@ func (e *Engine) tryUse(ctx context.Context, t *StepTrial, w *workflow.Workflow,
 	return e.setOutput(t, out)
 }
 
-// onlooker is a transport that notes what would be sent and sends nothing.
-type onlooker struct{ seen []SentRequest }
+// onlooker stands in for both ways out of a call: it notes what would be sent and sends nothing.
+type onlooker struct {
+	seen   []SentRequest
+	dialed bool // it would have talked to a server in another way than HTTP
+}
 
 var errPreview = errors.New("this is a preview: nothing was sent")
 
@@ -222,6 +240,11 @@ const (
 	maxPreview  = 64 << 10 // bytes of a body
 	maxPreviews = 10
 )
+
+func (o *onlooker) dial(context.Context, string, string) (net.Conn, error) {
+	o.dialed = true
+	return nil, connectors.Permanent(errPreview)
+}
 
 // RoundTrip is part of http.RoundTripper.
 func (o *onlooker) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -85,7 +85,8 @@ type actionItem struct {
 	Sample     any        `json:"sample" doc:"An example of its output."`
 	Input      jsonSchema `json:"input"`
 	Output     jsonSchema `json:"output"`
-	Safe       bool       `json:"safe" doc:"It only reads, so it may be polled."`
+	Safe       bool       `json:"safe" doc:"It only reads, so it may be polled; with by_input: it may."`
+	ByInput    bool       `json:"by_input" doc:"Whether a call only reads depends on its input, as on the method of an HTTP request."`
 	Idempotent bool       `json:"idempotent" doc:"Doing it twice with one key does no harm."`
 }
 
@@ -246,7 +247,7 @@ func ViewConnector(c *connectors.Connector) ConnectorView {
 		a := &c.Actions[i]
 		out.Actions = append(out.Actions, actionItem{
 			ID: a.Name, Title: a.Title, Summary: a.Summary, Operation: a.Operation, Show: shown(a.Show), Deprecated: a.Deprecated, Sample: a.Sample,
-			Input: jsonSchema(a.Input), Output: jsonSchema(a.Output), Safe: a.Safe || a.SafeFor != nil, Idempotent: a.Idempotent,
+			Input: jsonSchema(a.Input), Output: jsonSchema(a.Output), Safe: a.Safe || a.SafeFor != nil, ByInput: a.SafeFor != nil, Idempotent: a.Idempotent,
 		})
 	}
 	for i := range c.Triggers {

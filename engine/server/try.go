@@ -26,8 +26,8 @@ func (s *Server) draftTestRoutes() {
 	tags := []string{"drafts"}
 	handleWithin(s, tryTime, huma.Operation{
 		OperationID: "test-step", Method: http.MethodPost, Path: "/api/v1/drafts/{id}/steps/{step}/test", Tags: tags, Summary: "Try one step of a draft alone",
-		Description: "really makes its call once. preview shows what would be sent and sends nothing. The answer comes within 55 s.",
-		Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		Description: "really makes its call once; one that does more than read only when confirmed says so, else the answer is 409 and nothing was sent. preview shows what would be sent and sends nothing. The answer comes within 55 s.",
+		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
 	}, s.testStep)
 	handle(s, huma.Operation{
 		OperationID: "test-draft", Method: http.MethodPost, Path: "/api/v1/drafts/{id}/test", Tags: tags, Summary: "Start a test run of a draft",
@@ -48,9 +48,10 @@ func (s *Server) testStep(ctx context.Context, in *struct {
 	DraftID
 	Step string `path:"step" maxLength:"200" doc:"Its id in runs: run_id of the model."`
 	Body struct {
-		Sample string `json:"sample,omitempty" maxLength:"100" doc:"The event; the pinned one, else the newest, if left out."`
-		Mode   string `json:"mode" enum:"really,preview"`
-		Forget bool   `json:"forget,omitempty" doc:"Do not use its output below."`
+		Sample    string `json:"sample,omitempty" maxLength:"100" doc:"The event; the pinned one, else the newest, if left out."`
+		Mode      string `json:"mode" enum:"really,preview"`
+		Confirmed bool   `json:"confirmed,omitempty" doc:"A person knows that this call does more than read, and wants it made."`
+		Forget    bool   `json:"forget,omitempty" doc:"Do not use its output below."`
 	}
 },
 ) (*body[engine.StepTrial], error) {
@@ -74,9 +75,20 @@ func (s *Server) testStep(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	trial, err := s.Engine.TryStep(ctx, w, step, scene.Roots, in.Body.Mode == "preview")
+	mode := engine.TryPreview
+	switch {
+	case in.Body.Mode == "preview":
+	case in.Body.Confirmed:
+		mode = engine.TryReally
+	default:
+		mode = engine.TryReading
+	}
+	trial, err := s.Engine.TryStep(ctx, w, step, scene.Roots, mode)
 	var input *engine.InputError
-	if errors.As(err, &input) {
+	if errors.Is(err, engine.ErrUnconfirmed) {
+		return nil, fail(http.StatusConflict, err.Error(), `say "confirmed": true, or preview it`).
+			coded("confirmation_needed", "This step does something outside", untried, fix("Do it for real", "confirm"))
+	} else if errors.As(err, &input) {
 		return nil, fail(http.StatusUnprocessableEntity, input.Message, "POST /api/v1/drafts/{id}/test").
 			coded("step_kind", "This kind of step cannot be tried alone", untried, fix("Test all steps", "test"))
 	} else if err != nil {

@@ -1,7 +1,10 @@
 package server_test
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -60,7 +63,14 @@ func TestTryStep(t *testing.T) {
 	if got := at(v, "sent", 0, "headers", "Authorization"); got != "•••" {
 		t.Errorf("the secret shows: %v", got)
 	}
-	v, _ = h.want(200, "POST", steps+"tell/test", `{"mode": "really"}`)
+	if p, _ := h.want(409, "POST", steps+"tell/test", `{"mode": "really"}`); p["code"] != "confirmation_needed" || len(sent()) != 0 {
+		t.Errorf("without a confirmation: %v, sent %v", p, sent())
+	}
+	d, _ = h.want(200, "GET", "/api/v1/drafts/leads", "")
+	if card := at(d, "model", "cards", "steps.tell"); card.(map[string]any)["test"] != nil {
+		t.Errorf("a refused try left a result: %v", card)
+	}
+	v, _ = h.want(200, "POST", steps+"tell/test", `{"mode": "really", "confirmed": true}`)
 	if v["status"] != "succeeded" || jsonText(at(v, "output", "body", "n")) != "7" || len(sent()) != 1 || sent()[0] != `POST /x {"who":"Ada"}` {
 		t.Errorf("really: %v, sent %v", v, sent())
 	}
@@ -87,6 +97,64 @@ func TestTryStep(t *testing.T) {
 	}
 	if len(sent()) != 1 {
 		t.Errorf("sent: %v", sent())
+	}
+}
+
+// TestTryOnlyReads lets a call that only reads be made without a confirmation, whatever its action could do.
+func TestTryOnlyReads(t *testing.T) {
+	h := newHouse(t, direct)
+	address, sent := listener(t)
+	h.want(201, "POST", "/api/v1/drafts", `{"id": "leads", "text": `+jsonText(`triggers:
+  - webhook: {}
+steps:
+  - id: look
+    use: http.request
+    with: {method: "${{ trigger.body.how }}", url: "`+address+`/look"}
+  - id: keep
+    use: store.set
+    with: {key: seen, value: 1}
+`)+`}`)
+	const steps = "/api/v1/drafts/leads/steps/"
+	h.want(201, "POST", "/api/v1/drafts/leads/samples", `{"json": {"how": "GET"}}`)
+	if v, _ := h.want(200, "POST", steps+"look/test", `{"mode": "really"}`); v["status"] != "succeeded" || len(sent()) != 1 {
+		t.Errorf("a call that reads: %v, sent %v", v, sent())
+	}
+	made, _ := h.want(201, "POST", "/api/v1/drafts/leads/samples", `{"json": {"how": "DELETE"}}`)
+	if p, _ := h.want(409, "POST", steps+"look/test", `{"mode": "really", "sample": `+jsonText(made["id"])+`}`); p["code"] != "confirmation_needed" || len(sent()) != 1 {
+		t.Errorf("the same step with another event: %v, sent %v", p, sent())
+	}
+	if p, _ := h.want(409, "POST", steps+"keep/test", `{"mode": "really"}`); p["code"] != "confirmation_needed" {
+		t.Errorf("a value that is kept: %v", p)
+	}
+}
+
+// TestPreviewDialsNobody previews a step whose call is no HTTP.
+func TestPreviewDialsNobody(t *testing.T) {
+	dialed := 0
+	h := newHouse(t, func(o *server.Options) {
+		o.Engine.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialed++
+			return nil, errors.New("somebody dialed " + address)
+		}
+	})
+	h.want(201, "POST", "/api/v1/connections", `{"name": "mail", "connector": "email", "auth": "password", "values": {"smtp_host": "mail.example", "from": "bell@mail.example", "username": "bell", "password": "x"}}`)
+	before := dialed
+	h.want(201, "POST", "/api/v1/drafts", `{"id": "leads", "text": `+jsonText(`triggers:
+  - webhook: {}
+steps:
+  - id: mail
+    use: email.send
+    connection: mail
+    with: {to: ada@example.com, subject: Hello, text: "You have ${{ trigger.body.n }}"}
+`)+`}`)
+	h.want(201, "POST", "/api/v1/drafts/leads/samples", `{"json": {"n": 3}}`)
+	v, _ := h.want(200, "POST", "/api/v1/drafts/leads/steps/mail/test", `{"mode": "preview"}`)
+	if v["status"] != "previewed" || at(v, "input", "text") != "You have 3" || dialed != before {
+		t.Errorf("a preview: %v, dialed %d times", v, dialed-before)
+	}
+	h.want(200, "POST", "/api/v1/drafts/leads/steps/mail/test", `{"mode": "really", "confirmed": true}`)
+	if dialed == before {
+		t.Error("really dials nobody: this test shows nothing")
 	}
 }
 
