@@ -13,7 +13,7 @@ export interface Route {
 export const routes: Route[] = [
   { path: '/workflows', load: () => import('./routes/Workflows.svelte'), section: 'workflows' },
   { path: '/workflows/new', load: () => import('./routes/NewWorkflow.svelte'), texts: ['new'], section: 'workflows' },
-  { path: '/workflows/:id', load: () => import('./routes/Editor.svelte'), texts: ['editor', 'run'], section: 'workflows', full: true },
+  { path: '/workflows/:id', load: () => import('./routes/Editor.svelte'), texts: ['editor', 'run', 'connections'], section: 'workflows', full: true },
   { path: '/runs', load: () => import('./routes/Runs.svelte'), texts: ['runs'], section: 'runs' },
   { path: '/runs/:id', load: () => import('./routes/Run.svelte'), texts: ['runs', 'run'], section: 'runs' },
   { path: '/deliveries', load: () => import('./routes/Deliveries.svelte'), texts: ['runs', 'deliveries'], section: 'runs' },

@@ -1,1 +1,1 @@
-import{F as e,Y as t,Z as n,b as r,ct as i}from"./Failure.js";var a=n(`<span class="bone svelte-tl058d"></span>`);function o(n,o){let s=r(o,`width`,3,`100%`),c=r(o,`height`,3,`14px`);var l=a();let u;i(()=>u=e(l,``,u,{"inline-size":s(),"block-size":c()})),t(n,l)}export{o as t};
+import{I as e,Q as t,X as n,b as r,lt as i}from"./Failure.js";var a=t(`<span class="bone svelte-tl058d"></span>`);function o(t,o){let s=r(o,`width`,3,`100%`),c=r(o,`height`,3,`14px`);var l=a();let u;i(()=>u=e(l,``,u,{"inline-size":s(),"block-size":c()})),n(t,l)}export{o as t};

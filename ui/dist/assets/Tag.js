@@ -1,1 +1,1 @@
-import{Dt as e,I as t,V as n,Y as r,Z as i,b as a,ct as o,dt as s}from"./Failure.js";var c=i(`<span><!></span>`);function l(i,l){let u=a(l,`look`,3,`quiet`);var d=c(),f=s(d);n(f,()=>l.children),e(d),o(()=>t(d,1,`tag caption ${u()??``}`,`svelte-19inu7k`)),r(i,d)}export{l as t};
+import{H as e,L as t,Ot as n,Q as r,X as i,b as a,ft as o,lt as s}from"./Failure.js";var c=r(`<span><!></span>`);function l(r,l){let u=a(l,`look`,3,`quiet`);var d=c(),f=o(d);e(f,()=>l.children),n(d),s(()=>t(d,1,`tag caption ${u()??``}`,`svelte-19inu7k`)),i(r,d)}export{l as t};

@@ -4,6 +4,8 @@ import { api, ApiError, isAbort, isOffline, isStale } from './api'
 import type { Card, DraftView, Evaluated, Field, FieldsView, Op, OutlineEntry, OutlineField, OutlineList, SampleItem } from './api.types'
 import { stream } from './events.svelte'
 import { t } from './i18n'
+import { FollowedRun } from './followed.svelte'
+import { stepsOf } from './run'
 import { toasts } from './toasts.svelte'
 
 export type SaveState = 'saved' | 'saving' | 'offline'
@@ -22,6 +24,10 @@ export class Editor {
   live = $state('') // the version that runs
   /** Where a click in the data panel puts its value. */
   target: ((path: string) => void) | undefined
+  /** The step (its path) whose app is to be connected as soon as it is shown. */
+  connecting = $state('')
+  /** The test run of the whole draft. */
+  test = $state.raw<FollowedRun>()
   private queue: Promise<void> = Promise.resolve()
   private waiting = 0
   private off: (() => void)[] = []
@@ -74,6 +80,7 @@ export class Editor {
   }
   stop() {
     this.stopped = true
+    this.test?.stop()
     for (const f of this.off) f()
   }
 
@@ -130,6 +137,35 @@ export class Editor {
     } catch {
       if (turn === this.fieldsTurn) this.fields = undefined
     }
+  }
+
+  /** The draft and the data below a step, after it was tried. */
+  async refreshFields(): Promise<void> {
+    await this.refresh()
+    await this.loadFields(this.step)
+  }
+
+  /** Runs the whole draft with the chosen event and follows what becomes of each step. */
+  async testAll(mode: 'pretend' | 'really'): Promise<void> {
+    await this.settled()
+    const { run } = await api('POST /drafts/{id}/test', { path: { id: this.id }, body: { mode, sample: this.sample || undefined } })
+    this.test?.stop()
+    this.test = new FollowedRun(run)
+  }
+  async stopTest(): Promise<void> {
+    try {
+      if (this.test) await api('POST /runs/{id}/cancel', { path: { id: this.test.id } })
+    } catch (e) {
+      toasts.fail(e)
+    }
+  }
+  closeTest() {
+    this.test?.stop()
+    this.test = undefined
+  }
+  /** What the test of the draft did with a step, by its id in runs. */
+  get tested(): Map<string, string> {
+    return new Map(this.test?.run ? stepsOf(this.test.run).map((s) => [s.id, s.status]) : [])
   }
 
   take(draft: DraftView) {

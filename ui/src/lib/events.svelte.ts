@@ -7,13 +7,17 @@ export interface ServerEvent {
   data: Record<string, unknown>
 }
 type Handler = (e: ServerEvent) => void
+interface Subscriber {
+  topics: string[]
+  ready?: () => void
+}
 
 class Stream {
   state = $state<'connecting' | 'open' | 'down'>('connecting')
   /** The server was replaced by another build: this page should be loaded again. */
   updated = $state(false)
 
-  private subscribers = new Map<Handler, string[]>()
+  private subscribers = new Map<Handler, Subscriber>()
   private topics = ''
   private lastID = ''
   private build: string | undefined
@@ -21,9 +25,10 @@ class Stream {
   private change: ReturnType<typeof setTimeout> | undefined
   private pause = 500
 
-  /** Calls f for events of these topics until the returned function is called. */
-  on(topics: string[], f: Handler): () => void {
-    this.subscribers.set(f, topics)
+  /** Calls f for events of these topics until the returned function is called, and ready whenever the server begins to
+   *  listen to them: what happened before that is not told. */
+  on(topics: string[], f: Handler, ready?: () => void): () => void {
+    this.subscribers.set(f, { topics, ready })
     this.changed()
     return () => {
       this.subscribers.delete(f)
@@ -35,7 +40,7 @@ class Stream {
   private changed() {
     clearTimeout(this.change)
     this.change = setTimeout(() => {
-      const topics = [...new Set([...this.subscribers.values()].flat())].sort().join(',')
+      const topics = [...new Set([...this.subscribers.values()].flatMap((s) => s.topics))].sort().join(',')
       if (topics === this.topics && this.abort) return
       this.topics = topics
       this.abort?.abort()
@@ -108,6 +113,8 @@ class Stream {
       const build = String(value.build ?? '')
       if (this.build !== undefined && this.build !== build) this.updated = true
       this.build = build
+      const heard = this.topics.split(',')
+      for (const s of [...this.subscribers.values()]) if (s.topics.every((topic) => heard.includes(topic))) s.ready?.()
       return
     }
     this.send({ type, data: value })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { RunList, sinceOf } from './runs.svelte'
+import { effectOf } from './effect'
 import { complete, withTest, withValue } from './filter'
 import { formatDuration, labelOf } from './format'
 import { parse, t } from './i18n'
@@ -20,6 +21,24 @@ describe('templates', () => {
   it('quotes keys that are no words', () => {
     expect(child('steps.a.with', 'json')).toBe('steps.a.with.json')
     expect(child('steps.a.with.headers', 'x.y')).toBe('steps.a.with.headers["x.y"]')
+  })
+})
+
+describe('what a step does when it is tried', () => {
+  const action = (id: string, safe: boolean, by_input = false) => ({ id, safe, by_input })
+  it.each([
+    [undefined, 'crm', {}, 'change'], // an action that is not known is not taken for one that reads
+    [action('list_contacts', true), 'crm', {}, 'none'],
+    [action('delete_contact', false), 'crm', {}, 'change'],
+    [action('post_message', false), 'slack', {}, 'message'],
+    [action('send', false), 'email', {}, 'email'],
+    [action('query', true, true), 'crm', {}, 'change'],
+    [action('request', true, true), 'http', { method: 'GET' }, 'none'],
+    [action('request', true, true), 'http', {}, 'none'],
+    [action('request', true, true), 'http', { method: 'POST' }, 'request'],
+    [action('request', true, true), 'http', { method: '${{ trigger.body.how }}' }, 'request'],
+  ] as const)('%o of %s with %o: %s', (what, app, input, want) => {
+    expect(effectOf(what, app, input)).toBe(want)
   })
 })
 

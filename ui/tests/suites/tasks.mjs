@@ -2,51 +2,15 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { seedRuns } from '../bellhop.mjs'
-import { newPage } from '../browser.mjs'
+import { scene } from '../scene.mjs'
 
 export async function before(world, { startBellhop }) {
   world.servers = { full: await startBellhop({ sink: world.sink }) }
   await seedRuns(world.servers.full, { many: 9 })
 }
 
-const event = { name: 'Ada Lovelace', email: 'ada@example.com', amount: 240 }
-
 export function tests(world) {
-  const bell = () => world.servers.full
-  const hook = (path, body) => fetch(bell().url + '/hooks/' + path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
-  /** A workflow of its own for a task, so that tasks do not meet. */
-  const workflow = async (id, text) => {
-    const response = await fetch(`${bell().url}/api/v1/workflows/${id}/text`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ text }) })
-    assert.ok(response.ok, await response.text())
-    await hook(id, event)
-  }
-  const lead = (id) => `# A comment that stays.\nname: Lead ${id}\ntriggers:\n  - webhook: {path: ${id}}\nsteps:\n  - filter: trigger.body.amount > 100   # big ones only\n  - id: tell\n    name: Send channel message\n    use: http.request\n    with:\n      method: POST\n      url: ${world.sink.url}/chat\n      json: {channel: "#sales", text: "New"}\n`
-  const text = async (id) => (await bell().call('GET', `/api/v1/drafts/${id}`)).text
-  const saved = (page) => page.getByText('Saved', { exact: true }).waitFor()
-  const task = (name, run) => ({
-    name,
-    run: async () => {
-      const page = await newPage(world.browser, bell().url)
-      try {
-        const note = await run(page)
-        const faults = page.faults.filter((f) => !f.startsWith('console: Failed to load'))
-        if (page.faults.length) throw new Error((faults.length ? faults : page.faults).join('\n'))
-        return note
-      } catch (e) {
-        await page.screenshot({ path: new URL(`../../screenshots/FAILED-${name.split(' ')[0]}.png`, import.meta.url).pathname }).catch(() => {})
-        throw e
-      } finally {
-        await page.context().close()
-      }
-    },
-  })
-  const draftHas = async (id, wanted) => {
-    for (let i = 0; i < 50; i++) {
-      if ((await text(id)).includes(wanted)) return
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    assert.fail(`the draft of ${id} lacks ${wanted}:\n${await text(id)}`)
-  }
+  const { bell, workflow, lead, text, saved, task, draftHas } = scene(world)
 
   return [
     task('T2 catch my own event', async (page) => {

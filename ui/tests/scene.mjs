@@ -1,0 +1,49 @@
+// What tests of one page at a time share: a workflow of their own, so that they do not meet, and a page that leaves no fault.
+import assert from 'node:assert/strict'
+import { newPage } from './browser.mjs'
+
+export const event = { name: 'Ada Lovelace', email: 'ada@example.com', amount: 240 }
+
+export function scene(world) {
+  const bell = () => world.servers.full
+  const hook = (path, body) => fetch(bell().url + '/hooks/' + path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+  const text = async (id) => (await bell().call('GET', `/api/v1/drafts/${id}`)).text
+  return {
+    bell,
+    hook,
+    text,
+    /** Publishes a workflow and sends it an event. */
+    workflow: async (id, source) => {
+      const response = await fetch(`${bell().url}/api/v1/workflows/${id}/text`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ text: source }) })
+      assert.ok(response.ok, await response.text())
+      await hook(id, event)
+    },
+    lead: (id) => `# A comment that stays.\nname: Lead ${id}\ntriggers:\n  - webhook: {path: ${id}}\nsteps:\n  - filter: trigger.body.amount > 100   # big ones only\n  - id: tell\n    name: Send channel message\n    use: http.request\n    with:\n      method: POST\n      url: ${world.sink.url}/chat\n      json: {channel: "#sales", text: "New"}\n`,
+    saved: (page) => page.getByText('Saved', { exact: true }).waitFor(),
+    draftHas: async (id, wanted) => {
+      for (let i = 0; i < 50; i++) {
+        if ((await text(id)).includes(wanted)) return
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+      assert.fail(`the draft of ${id} lacks ${wanted}:\n${await text(id)}`)
+    },
+    /** A test that has a page; `allow` names faults that belong to it. */
+    task: (name, run, options = {}) => ({
+      name,
+      run: async () => {
+        const page = await newPage(world.browser, bell().url, options)
+        try {
+          const note = await run(page)
+          const faults = page.faults.filter((f) => !f.startsWith('console: Failed to load'))
+          if (page.faults.length) throw new Error((faults.length ? faults : page.faults).join('\n'))
+          return note
+        } catch (e) {
+          await page.screenshot({ path: new URL(`../screenshots/FAILED-${name.replace(/[^\w]+/g, '-').slice(0, 60)}.png`, import.meta.url).pathname }).catch(() => {})
+          throw e
+        } finally {
+          await page.context().close()
+        }
+      },
+    }),
+  }
+}
