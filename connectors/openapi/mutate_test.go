@@ -64,11 +64,10 @@ func TestDamagedDocuments(t *testing.T) {
 	}
 }
 
-// foreign is what does not belong where it is put.
-var foreign = []any{
-	nil, true, 1.5, -1, "", "object", "{a}{b}", "http://x:y/{z}", []any{}, []any{nil}, []any{"object", "null"}, map[string]any{},
-	map[string]any{"$ref": "#"}, map[string]any{"$ref": "#/paths"}, map[string]any{"$ref": "#/components/schemas/None"},
-	map[string]any{"type": []any{"string", "integer"}},
+// foreign is, as JSON, what does not belong where it is put.
+var foreign = []string{
+	`null`, `true`, `1.5`, `-1`, `""`, `"object"`, `"{a}{b}"`, `"http://x:y/{z}"`, `[]`, `[null]`, `["object", "null"]`, `{}`,
+	`{"$ref": "#"}`, `{"$ref": "#/paths"}`, `{"$ref": "#/components/schemas/None"}`, `{"type": ["string", "integer"]}`,
 }
 
 // damage changes one place at or below v, which is a mapping or a list.
@@ -105,6 +104,10 @@ func damage(v any, r *rand.Rand, depth int) {
 		}
 	}
 	if depth > 1 {
-		put(foreign[r.IntN(len(foreign))])
+		var v any
+		if err := json.Unmarshal([]byte(foreign[r.IntN(len(foreign))]), &v); err != nil {
+			panic(err) // they are literals
+		}
+		put(v)
 	}
 }
