@@ -23,7 +23,7 @@ import (
 
 // Simulate lets the engine work through random workflows on a store that fails and dies as the seed says, in virtual
 // time, and checks what a user is promised: every accepted run ends; its journal is lawful; a completed step is never
-// called again; what may not be repeated happens once, and the rest no more often than there were crashes; lanes keep
+// called again; failures are told; what may not be repeated happens once, and the rest no more often than there were crashes; lanes keep
 // their order; no timer fires early.
 //
 // Each decision is drawn from the seed and from what it is about, not from one stream, so a seed fails in the same
@@ -135,6 +135,9 @@ func (s *simulation) run() {
 			s.Fatal(err)
 		}
 		if err := l.engine.Publish(s.Context(), s.flows...); err != nil {
+			s.Fatal(err)
+		}
+		if err := l.engine.Alert(s.Context(), tellingWorkflow(s.T)); err != nil {
 			s.Fatal(err)
 		}
 		faulty.armed.Store(true)
@@ -296,6 +299,8 @@ func (s *simulation) check(store engine.Store) {
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, func(a, b engine.RunID) int { return cmp.Compare(a.String(), b.String()) })
+	told := failures{failed: map[string]engine.RunID{}, told: map[string]int{}, about: map[string]int{}}
+	defer told.check(s.T)
 	for _, id := range ids {
 		recs, err := store.Read(context.Background(), id, 0)
 		if err != nil {
@@ -304,6 +309,7 @@ func (s *simulation) check(store engine.Store) {
 		}
 		before := s.Failed()
 		s.checkRun(id, recs)
+		told.add(s.T, id, recs)
 		if s.Failed() && !before {
 			s.Logf("journal of run %s:\n%s", id, s.journal(recs))
 		}
@@ -341,6 +347,46 @@ func (s *simulation) checkRun(id engine.RunID, recs []engine.Record) {
 			if key := keys[rec.Step]; len(key) == keyLength && rec.Status == engine.StatusSucceeded && s.calls[key] > 0 && s.effects[key] == 0 {
 				s.Errorf("run %s: step %s succeeded and nothing happened outside", id, rec.Step)
 			}
+		}
+	}
+}
+
+// failures is what a user had to be told, and was.
+type failures struct {
+	failed map[string]engine.RunID // by workflow: one of its runs that failed
+	told   map[string]int          // by workflow
+	about  map[string]int          // by run
+}
+
+func (f *failures) add(t *testing.T, id engine.RunID, recs []engine.Record) {
+	h, last := recs[0].Head, recs[len(recs)-1]
+	if h.Workflow != engine.AlertsID {
+		if last.Status == engine.StatusFailed && h.Caller.IsZero() {
+			f.failed[h.Workflow] = id
+		}
+		return
+	}
+	ev, err := engine.DecodeEvent(recs[0].Data)
+	if err != nil {
+		t.Errorf("run %s: %v", id, err)
+		return
+	}
+	body, _ := ev.Fields["body"].(map[string]any)
+	about, _ := body["workflow"].(map[string]any)
+	run, _ := body["run"].(map[string]any)
+	f.told[fmt.Sprint(about["id"])]++
+	f.about[fmt.Sprint(run["id"])]++
+}
+
+func (f *failures) check(t *testing.T) {
+	for id, run := range f.failed {
+		if f.told[id] == 0 {
+			t.Errorf("run %s of workflow %s failed and nobody was told", run, id)
+		}
+	}
+	for run, n := range f.about {
+		if n > 1 {
+			t.Errorf("the failure of run %s was told %d times", run, n)
 		}
 	}
 }

@@ -42,6 +42,19 @@ func randomWorkflows(t *testing.T, d dice) (list []*language.Workflow) {
 	return list
 }
 
+// tellingWorkflow tells the world of failures.
+func tellingWorkflow(t *testing.T) *language.Workflow {
+	w, problems := language.Parse("workflows/alerts.yaml", []byte(`
+triggers: [{webhook: {}}]
+steps:
+  - {id: tell, use: world.put, with: {again: false, event: 0, lane: "", run: "${{ run.id }}", step: tell}}
+`))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 type generator struct {
 	*rand.Rand
 	id   string
