@@ -69,6 +69,7 @@ type server struct {
 	cmd      *exec.Cmd
 	hook     string
 	finished func() (int, error)     // runs finished so far
+	parked   func() (int, error)     // runs that wait now; nil: the program does not tell
 	commits  func() (int, error)     // so far; nil: the program does not tell
 	disk     func() (float64, error) // seconds that the writer was with the disk so far
 }
@@ -171,6 +172,7 @@ func serveBellhop(ctx context.Context, binary, dir string) (*server, error) {
 	return &server{
 		cmd: cmd, hook: base + "/hooks/order",
 		finished: func() (int, error) { return count(base, "bellhop_runs_finished_total") },
+		parked:   func() (int, error) { return count(base, `bellhop_runs{state="parked"}`) },
 		commits:  func() (int, error) { return count(base, "bellhop_store_commits_total") },
 		disk:     func() (float64, error) { return counter(base, "bellhop_store_disk_seconds_total") },
 	}, nil

@@ -19,8 +19,9 @@ func main() {
 	flag.IntVar(&o.events, "events", 20000, "events of one round of the whole job")
 	flag.IntVar(&o.callers, "callers", 64, "concurrent callers of the whole job")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
-	flag.StringVar(&o.only, "only", "", "one part: accept, job, start, history, workflows")
+	flag.StringVar(&o.only, "only", "", "one part: accept, job, start, waiting, history, workflows")
 	flag.IntVar(&o.stored, "stored", 1_000_000, "stored runs of the history part")
+	flag.IntVar(&o.parked, "parked", 100_000, "runs of the waiting part")
 	bare := flag.Bool("bare", false, "be the bare program that the whole job is compared with")
 	sink := flag.String("sink", "", "with -bare: where to POST")
 	flag.Parse()
@@ -40,6 +41,7 @@ type options struct {
 	bellhop, dir, only string
 	events, callers    int
 	rounds, stored     int
+	parked             int
 }
 
 func (o *options) run(ctx context.Context) error {
@@ -58,6 +60,7 @@ func (o *options) run(ctx context.Context) error {
 		{"accept", o.accept},
 		{"job", o.job},
 		{"start", o.start},
+		{"waiting", o.waiting},
 		{"history", o.history},
 		{"workflows", o.workflows},
 	}

@@ -42,6 +42,7 @@ type acceptRun struct {
 	answer engine.Accepted
 	order  uint64
 	bytes  int64
+	noted  noted
 }
 
 // Accept implements engine.Journal. The store keeps Data until the run's first claim: the caller must not change it.
@@ -289,6 +290,9 @@ func (o *acceptOp) put(b *batch, r *acceptRun) error {
 	}
 	r.bytes = b.bytes - before
 	b.runs[r.new.ID] = &newborn
+	if err := o.note(b, r); err != nil {
+		return err
+	}
 	if r.key == (dedupKey{}) {
 		return nil
 	}
@@ -306,6 +310,22 @@ func (o *acceptOp) put(b *batch, r *acceptRun) error {
 	value = append(value, r.new.ID[:]...)
 	value = binary.BigEndian.AppendUint64(value, uint64(expiry.UnixNano()))
 	return k.Put(r.key[:], seal(r.key[:], value))
+}
+
+// note writes the note of a run that begins with waiting, or that is older than the mark.
+func (o *acceptOp) note(b *batch, r *acceptRun) error {
+	n := &r.new
+	switch {
+	case r.recs[len(r.recs)-1].Kind == engine.KindParked:
+		r.noted = noteRest
+		run := newRun(n.ID, &n.Head, n.At, r.order)
+		run.seq, run.bytes, run.started, run.wake = uint32(len(r.recs)), r.bytes, hasBegun(r.recs), n.NotBefore.UnixNano()
+		return b.bucket(bucketParked).Put(n.ID[:], parkedRun{run, n.Head.Workflow, n.Head.Lane}.encode())
+	case string(n.ID[:]) < string(b.s.from[:]):
+		r.noted = noteRead
+		return b.noteRead(n.ID)
+	}
+	return nil
 }
 
 func (b *batch) dedupDay(day string) (*bbolt.Bucket, error) {
@@ -327,7 +347,10 @@ func (o *acceptOp) apply(s *Store) {
 		t := &s.table
 		r := t.newRun(a.new.ID, &a.new.Head, a.new.At, a.order)
 		r.seq, r.bytes = uint32(len(a.recs)), a.bytes
-		r.started = slices.ContainsFunc(a.recs, func(r engine.Record) bool { return begins(&r) })
+		r.started, r.noted = hasBegun(a.recs), a.noted
+		for k := range a.recs {
+			r.signals = r.heard(r.signals, &a.recs[k])
+		}
 		t.keepJournal(r, a.recs)
 		asleep := !a.new.NotBefore.IsZero()
 		if asleep {

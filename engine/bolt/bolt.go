@@ -56,8 +56,9 @@ func (o Options) withDefaults() Options {
 
 // The buckets of state.db. A stored name or layout changes only together with formatVersion.
 var (
-	bucketMeta       = []byte("meta")       // name -> text: format, id, epoch, clean
+	bucketMeta       = []byte("meta")       // name -> text: format, id, epoch, clean; from -> sealed run16
 	bucketJournal    = []byte("j")          // run16 seq4 -> framed record
+	bucketParked     = []byte("parked")     // run16 -> sealed note about a run that waits, or nothing when it went on
 	bucketDone       = []byte("done")       // run16 -> sealed row: finished, not archived
 	bucketDedup      = []byte("dedup")      // yyyymmdd of the expiry -> bucket of key16 -> sealed run16 expiry8
 	bucketKV         = []byte("kv")         // key -> sealed rev8 expiry8 value
@@ -65,7 +66,7 @@ var (
 	bucketKept       = []byte("kept")       // id16 -> sealed delivery of outcome kept
 	bucketSegments   = []byte("segments")   // class/file -> sealed bounds and size of a history segment
 
-	stateBuckets = [][]byte{bucketMeta, bucketJournal, bucketDone, bucketDedup, bucketKV, bucketDeliveries, bucketKept, bucketSegments}
+	stateBuckets = [][]byte{bucketMeta, bucketJournal, bucketParked, bucketDone, bucketDedup, bucketKV, bucketDeliveries, bucketKept, bucketSegments}
 )
 
 // Store is an engine.Store in one directory of one machine.
@@ -89,6 +90,7 @@ type Store struct {
 	moveMu   sync.Mutex   // held while segments are written or dropped
 	snapMu   sync.Mutex   // held while a snapshot is open; taken before moveMu
 	pruneMu  sync.Mutex   // held by the one who prunes; taken before moveMu
+	from     engine.RunID // every unfinished run below it has a note in bucketParked; the writer's own
 	days     []string     // names of the buckets in bucketDedup, sorted; the writer's own
 	epoch    uint64       // of claims: unique over restarts; guarded by mu
 
@@ -158,6 +160,9 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	}
 	if err := s.history.open(s); err != nil {
 		return nil, err
+	}
+	if err := unmapRead(s.db); err != nil {
+		s.log.Warn("give back what the start read", "err", err)
 	}
 	if err := s.writeInstance(); err != nil {
 		return nil, err

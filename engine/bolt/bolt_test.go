@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 		child(dir)
 		return
 	}
+	bolt.SetMarkSteps(1)
 	goleak.VerifyTestMain(m)
 }
 

@@ -49,6 +49,8 @@ type checker struct {
 	plain  *zstd.Decoder
 	known  map[string]*segment
 	done   map[engine.RunID]finishedRun
+	parked map[engine.RunID][]byte // notes
+	from   engine.RunID            // below which every unfinished run has one
 }
 
 // finishedRun is what an index says of a run whose journal is still to come.
@@ -66,7 +68,9 @@ type finishedRun struct {
 // error that is [ErrInUse] says that a server has it. What is wrong is no error but a finding. Damage does not end it,
 // also where it would end a process that maps the file.
 func Check(ctx context.Context, dir string) (Report, error) {
-	c := &checker{ctx: ctx, dir: dir, known: map[string]*segment{}, done: map[engine.RunID]finishedRun{}}
+	c := &checker{
+		ctx: ctx, dir: dir, known: map[string]*segment{}, done: map[engine.RunID]finishedRun{}, parked: map[engine.RunID][]byte{},
+	}
 	c.report.Findings = []Finding{}
 	if _, err := os.ReadDir(dir); err != nil {
 		return c.report, startError(err, "name the folder that holds %s, and let this user read it", stateFile)
@@ -172,8 +176,9 @@ func (c *checker) checkState() {
 		return
 	}
 	defer t.close()
+	format := c.checkMeta(t, side)
 	for _, name := range stateBuckets {
-		if _, ok := t.buckets[string(name)]; !ok {
+		if _, ok := t.buckets[string(name)]; !ok && (format > 1 || string(name) != string(bucketParked)) {
 			c.found("the list %q is missing", name)
 		}
 	}
@@ -182,7 +187,6 @@ func (c *checker) checkState() {
 			c.found("a list %q that this release does not know", name)
 		}
 	}
-	c.checkMeta(t, side)
 	t.walk(bucketDone, func(k, v []byte) {
 		c.report.Values++
 		if len(k) != 16 {
@@ -196,6 +200,13 @@ func (c *checker) checkState() {
 		}
 		c.report.Finished++
 		c.done[row.ID] = finishedRun{records: n, status: row.Status}
+	}, nil)
+	t.walk(bucketParked, func(k, v []byte) {
+		if len(k) != 16 {
+			c.found("a note under key %x", k)
+		} else if c.sealed(bucketParked, k, v) != nil {
+			c.parked[engine.RunID(k)] = bytes.Clone(v)
+		}
 	}, nil)
 	c.checkJournals(t)
 	t.walk(bucketDedup, nil, func(name, k, v []byte) {
@@ -240,10 +251,19 @@ func (c *checker) checkState() {
 	}
 }
 
-// checkMeta compares the names and numbers of the database with the sidecar.
-func (c *checker) checkMeta(t *tree, side *instance) {
+// checkMeta compares the names and numbers of the database with the sidecar. It returns the format.
+func (c *checker) checkMeta(t *tree, side *instance) (format int) {
 	text := map[string]string{}
-	t.walk(bucketMeta, func(k, v []byte) { text[string(k)] = string(v) }, nil)
+	t.walk(bucketMeta, func(k, v []byte) {
+		if string(k) != string(metaFrom) {
+			text[string(k)] = string(v)
+			return
+		}
+		var err error
+		if c.from, err = readMark(v); err != nil {
+			c.found("%v", err)
+		}
+	}, nil)
 	format, err := strconv.Atoi(text["format"])
 	switch {
 	case err != nil || format < 1:
@@ -262,12 +282,10 @@ func (c *checker) checkMeta(t *tree, side *instance) {
 			c.found("a name %q that this release does not know", name)
 		}
 	}
-	if side == nil {
-		return
-	}
-	if text["id"] != side.Database {
+	if side != nil && text["id"] != side.Database {
 		c.found("it is database %q, and %s names %q", text["id"], instanceFile, side.Database)
 	}
+	return format
 }
 
 // checkJournals goes through the journals of unfinished runs and of those that were not moved yet.
@@ -289,6 +307,7 @@ func (c *checker) checkJournals(t *tree) {
 		if !isDone {
 			c.report.Live++
 		}
+		c.checkNote(l, isDone)
 		done.seen = true
 		c.done[l.id] = done
 	}
@@ -307,9 +326,37 @@ func (c *checker) checkJournals(t *tree) {
 		}
 	}, nil)
 	end()
+	for id := range c.parked {
+		c.found("there is a note about run %s and no journal", id)
+	}
 	for id, done := range c.done {
 		if !done.seen {
 			c.found("run %s has a row and no journal", id)
+		}
+	}
+}
+
+// checkNote compares the note about a run that has parked with its journal.
+func (c *checker) checkNote(l *loaded, done bool) {
+	note, ok := c.parked[l.id]
+	delete(c.parked, l.id)
+	switch {
+	case l.damage != nil:
+	case done && ok:
+		c.found("run %s has finished, and there is a note that it waits", l.id)
+	case !done && !ok && string(l.id[:]) < string(c.from[:]):
+		c.found("there is no note about run %s, and no start would look for it", l.id)
+	case ok && len(note) > 4:
+		p, _, err := decodeParked(l.id, note, func(b []byte) string { return string(b) })
+		if err != nil {
+			c.found("%v", err)
+			return
+		}
+		r := newRun(l.id, l.head, l.run.at(), l.run.order)
+		r.seq, r.bytes, r.signals, r.started, r.wake = l.run.seq, l.run.bytes, l.run.signals, l.run.started, l.run.wake
+		r.urgent = p.run.urgent // also of one that a signal made urgent
+		if l.last.Kind != engine.KindParked || !bytes.Equal(note, parkedRun{r, l.head.Workflow, l.lane}.encode()) {
+			c.found("run %s: the note about it does not agree with its journal", l.id)
 		}
 	}
 }

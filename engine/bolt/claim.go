@@ -110,6 +110,10 @@ func begins(r *engine.Record) bool {
 	return r.Kind == engine.KindStepStarted || r.Kind == engine.KindStepCompleted || r.Kind == engine.KindStepFailed
 }
 
+func hasBegun(recs []engine.Record) bool {
+	return slices.ContainsFunc(recs, func(r engine.Record) bool { return begins(&r) })
+}
+
 // appendOp is an Append.
 type appendOp struct {
 	id      engine.RunID
@@ -141,7 +145,7 @@ func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Recor
 	}
 	o := &appendOp{
 		id: c.Run, tok: tok, seq: c.Seq, recs: slices.Clone(recs), frame: newFrame(c.Run, recs), then: then,
-		started: slices.ContainsFunc(recs, func(r engine.Record) bool { return begins(&r) }),
+		started: hasBegun(recs),
 	}
 	what := stage(recs, then)
 	err := failpoint(what, "before")
@@ -222,6 +226,11 @@ func (o *appendOp) write(b *batch) error {
 	st.seq += uint32(len(o.recs))
 	o.bytes = b.bytes - before
 	o.flow = r.flow.id
+	st.bytes += o.bytes
+	st.started = st.started || o.started
+	for i := range o.recs {
+		st.signals = r.heard(st.signals, &o.recs[i])
+	}
 	if o.then.Kind == engine.Finish {
 		row := o.then.Row
 		row.ID, row.Parent, row.Workflow, row.Version, row.Trigger = r.id, r.parent, r.flow.id, r.version, r.trigger
@@ -237,6 +246,15 @@ func (o *appendOp) write(b *batch) error {
 		st.finished = true
 	}
 	st.ended = o.then.Kind != engine.Continue
+	var err error
+	if last := len(o.recs) - 1; o.then.Kind == engine.Park && last >= 0 && o.recs[last].Kind == engine.KindParked {
+		err = b.rests(st, o.then.Wake)
+	} else {
+		err = b.wentOn(st)
+	}
+	if err != nil {
+		return storageError(err)
+	}
 	for i := range o.then.Signals {
 		out := &o.then.Signals[i]
 		other, err := newSignal(out.Run, out.Signal)
@@ -269,6 +287,9 @@ func (o *appendOp) apply(s *Store) {
 	r.bytes += o.bytes
 	t.bytes += o.bytes
 	r.started = r.started || o.started
+	for i := range o.recs {
+		r.signals = r.heard(r.signals, &o.recs[i])
+	}
 	switch o.then.Kind {
 	case engine.Continue:
 	case engine.Park:
@@ -368,9 +389,10 @@ func (o *signalOp) write(b *batch) error {
 		return storageError(err)
 	}
 	st.seq++
-	st.signals = append(st.signals, o.sig.ID)
+	st.signals = st.run.heard(st.signals, &o.rec)
 	o.bytes, o.flow = b.bytes-before, st.run.flow.id
-	return nil
+	st.bytes += o.bytes
+	return storageError(b.wentOn(st))
 }
 
 func (o *signalOp) apply(s *Store) {
@@ -382,7 +404,7 @@ func (o *signalOp) apply(s *Store) {
 	r.seq++
 	r.bytes += o.bytes
 	t.bytes += o.bytes
-	r.signals = append(r.signals, o.sig.ID)
+	r.signals = r.heard(r.signals, &o.rec)
 	if r.journal != nil {
 		r.journal = append(r.journal, o.rec)
 	}

@@ -21,6 +21,17 @@ func (s *Store) Crash() {
 	_ = s.release()
 }
 
+// SetMarkSteps lowers how many notes the mark of the runs that wait must pass to be moved.
+func SetMarkSteps(n int) { markSteps = n }
+
+// MoveMark moves the mark of the runs that wait and reports whether it stands above a run's id.
+func (s *Store) MoveMark(id engine.RunID) (above bool, err error) {
+	err = s.moveMark()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.from[:]) > string(id[:]), err
+}
+
 // SetCommit puts another function in the place of the commit. Call it before the first write.
 func (s *Store) SetCommit(commit func(*bbolt.Tx) error) { s.commit = commit }
 

@@ -26,8 +26,9 @@ const (
 	instanceFile = "instance.json"
 	lockFile     = "bellhop.lock"
 
-	// formatVersion is the newest layout of the directory that this build reads and the one that it writes.
-	formatVersion = 1
+	// formatVersion is the newest layout of the directory that this build reads and the one that it writes. Before 2 there
+	// was no bucketParked.
+	formatVersion = 2
 
 	lockTimeout = time.Second
 )
@@ -277,7 +278,16 @@ func (s *Store) markClean() error {
 		return nil
 	}
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketMeta).Put([]byte("clean"), []byte("1"))
+		m := tx.Bucket(bucketMeta)
+		s.mu.Lock()
+		from, passed := s.nextMark(now(), nil)
+		s.mu.Unlock()
+		if passed >= markSteps {
+			if err := putMark(m, from); err != nil {
+				return err
+			}
+		}
+		return m.Put([]byte("clean"), []byte("1"))
 	})
 	if err != nil {
 		return fmt.Errorf("mark a clean stop: %w", err)

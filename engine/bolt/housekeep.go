@@ -32,6 +32,7 @@ func (s *Store) housekeep() {
 			s.report("drop dedupe keys", s.dropDays())
 			s.report("prune the history", s.pruneAll())
 			s.report("drop old deliveries", s.dropOldDeliveries())
+			s.report("move the mark of the runs that wait", s.moveMark())
 			if n := s.commits.Load(); n != commits {
 				s.report("write "+instanceFile, s.writeInstance())
 				commits = n

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,27 +25,45 @@ type loaded struct {
 	damage error
 }
 
-// load rebuilds the table from what state.db holds. Damaged journals end as quarantined once the writer runs.
+// A place is where a run goes in the table.
+type place struct {
+	run    *run
+	lane   string
+	asleep bool
+}
+
+// load rebuilds the table from what state.db holds: notes of runs that wait, journals of the others. Damaged journals
+// end as quarantined once the writer runs.
 func (s *Store) load() (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	var rest []parkedRun
 	var live []*loaded
 	var rows []engine.Row
 	var records []uint32
 	err = view(s.db, func(tx *bbolt.Tx) error {
 		live, rows, records = nil, nil, nil
 		c := tx.Bucket(bucketDone).Cursor()
-		done := map[engine.RunID]bool{}
+		known := map[engine.RunID]bool{}
+		var read []engine.RunID
 		for k, v := c.First(); k != nil; k, v = c.Next() {
 			row, n, err := decodeRow(engine.RunID(k), v)
 			if err != nil {
 				s.log.Error("a row is damaged; it is made again from the journal", "run", row.ID.String(), "err", err)
+				read = append(read, row.ID)
 				continue
 			}
-			done[row.ID] = true
+			known[row.ID] = true
 			rows, records = append(rows, row), append(records, n)
 		}
-		if live, err = s.loadJournals(tx, done); err != nil {
+		var noted []engine.RunID
+		rest, noted = s.loadParked(tx, known)
+		if live, err = s.loadJournals(tx, known, append(read, noted...)); err != nil {
 			return err
+		}
+		for _, l := range live {
+			if _, ok := slices.BinarySearchFunc(noted, l.id, compareIDs); ok {
+				l.run.noted = noteRead
+			}
 		}
 		c = tx.Bucket(bucketDedup).Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
@@ -66,19 +85,29 @@ func (s *Store) load() (err error) {
 		return startError(err, "restore a backup of %s", s.dir)
 	}
 	t := &s.table
-	slices.SortFunc(live, func(a, b *loaded) int { return int(int64(a.run.order) - int64(b.run.order)) })
+	places := make([]place, 0, len(rest)+len(live))
+	at := now().UnixNano()
+	for _, p := range rest {
+		p.run.flow = t.flow(p.flow)
+		asleep := p.run.wake == 0 || p.run.wake > at
+		if p.run.takeover = t.cutOff && !asleep; !asleep {
+			p.run.wake = 0
+		}
+		places = append(places, place{p.run, p.lane, asleep})
+	}
 	for _, l := range live {
-		t.order = max(t.order, l.run.order)
 		if l.head == nil {
 			l.head, l.run.accepted = &engine.Head{}, l.id.Time().UnixNano()
 		}
 		r := t.newRun(l.id, l.head, l.run.at(), l.run.order)
-		r.seq, r.bytes, r.signals, r.started = l.run.seq, l.run.bytes, l.run.signals, l.run.started
+		r.seq, r.bytes, r.signals, r.started, r.noted = l.run.seq, l.run.bytes, l.run.signals, l.run.started, l.run.noted
 		if l.damage != nil {
+			t.order = max(t.order, r.order)
 			s.addDamaged(r, l.damage)
 			continue
 		}
 		if l.last.Kind == engine.KindFinished { // its row was damaged
+			t.order = max(t.order, r.order)
 			t.addFinished(r, rowOf(l))
 			s.backlog = append(s.backlog, r)
 			continue
@@ -87,7 +116,12 @@ func (s *Store) load() (err error) {
 			r.wake = l.run.wake
 		}
 		r.takeover = t.cutOff && !l.asleep && !l.waits()
-		t.add(r, l.lane, l.asleep)
+		places = append(places, place{r, l.lane, l.asleep})
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.run.order, b.run.order) })
+	for _, p := range places {
+		t.order = max(t.order, p.run.order)
+		t.add(p.run, p.lane, p.asleep)
 	}
 	for i := range rows {
 		row := &rows[i]
@@ -101,13 +135,36 @@ func (s *Store) load() (err error) {
 
 func (r *run) at() time.Time { return time.Unix(0, r.accepted) }
 
-// loadJournals reads the journals of all runs that are not done.
-func (s *Store) loadJournals(tx *bbolt.Tx, done map[engine.RunID]bool) (live []*loaded, err error) {
+// loadJournals reads the journals of all runs from the mark on that are not known, and those of read.
+func (s *Store) loadJournals(tx *bbolt.Tx, known map[engine.RunID]bool, read []engine.RunID) (live []*loaded, err error) {
+	if s.from, err = readMark(tx.Bucket(bucketMeta).Get(metaFrom)); err != nil {
+		s.log.Error("the mark of the runs that wait is damaged; all journals are read", "err", err)
+	}
 	c := tx.Bucket(bucketJournal).Cursor()
+	for _, id := range read {
+		if string(id[:]) >= string(s.from[:]) {
+			continue // the walk below comes to it
+		}
+		start := journalKey(id, 0)
+		var l *loaded
+		for k, v := c.Seek(start[:]); len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
+			if l == nil {
+				l = &loaded{id: id}
+				live = append(live, l)
+			}
+			if err := l.add(k, v); err != nil {
+				return nil, err
+			}
+		}
+		if l == nil {
+			live = append(live, &loaded{id: id, damage: errNoJournal})
+		}
+	}
 	var l *loaded
-	for k, v := c.First(); k != nil; {
+	start := journalKey(s.from, 0)
+	for k, v := c.Seek(start[:]); k != nil; {
 		id := engine.RunID(k)
-		if done[id] {
+		if known[id] {
 			past := journalKey(id, 1<<32-1)
 			if k, v = c.Seek(past[:]); len(k) == len(past) && engine.RunID(k) == id {
 				k, v = c.Next()
@@ -126,11 +183,13 @@ func (s *Store) loadJournals(tx *bbolt.Tx, done map[engine.RunID]bool) (live []*
 	// A walk passes over the keys of inner pages, a search goes by them: a run must be found both ways.
 	for _, l := range live {
 		if key := journalKey(l.id, 0); l.damage == nil && tx.Bucket(bucketJournal).Get(key[:]) == nil {
-			l.damage = fmt.Errorf("%w: its journal is not where it belongs", engine.ErrDamaged)
+			l.damage = errNoJournal
 		}
 	}
 	return live, nil
 }
+
+var errNoJournal = fmt.Errorf("%w: its journal is not where it belongs", engine.ErrDamaged)
 
 // add folds one journal entry into a loaded run. An error is a journal that a newer release wrote.
 func (l *loaded) add(k, v []byte) error {
@@ -175,7 +234,7 @@ func (l *loaded) fold(rec *engine.Record, order uint64) error {
 		}
 	case engine.KindSignal:
 		l.asleep = false
-		r.signals = append(r.signals, rec.Key)
+		r.signals = r.heard(r.signals, rec)
 	default:
 		l.asleep = false
 	}

@@ -1,8 +1,11 @@
 package bolt_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"testing"
@@ -30,7 +33,13 @@ func TestSimulation(t *testing.T) {
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			enginetest.Simulate(t, func(t *testing.T, dir string) engine.Store { return open(t, dir, bolt.Options{}) }, seed)
+			enginetest.Simulate(t, func(t *testing.T, dir string) engine.Store {
+				r, err := bolt.Check(context.Background(), dir)
+				if len(r.Findings) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) { // at first there is no folder
+					t.Errorf("what the last crash left does not agree with itself: %v, %v", r.Findings, err)
+				}
+				return open(t, dir, bolt.Options{})
+			}, seed)
 			if t.Failed() {
 				t.Logf("again: go test ./engine/bolt -run TestSimulation -seed %d", seed)
 			}

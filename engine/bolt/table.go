@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"container/heap"
 	"slices"
 	"time"
@@ -34,6 +35,7 @@ type run struct {
 	seq      uint32   // the next record's
 	timer    int      // index in the heap of timers, -1: none
 	state    state
+	noted    noted // the writer's own
 	urgent   bool
 	started  bool // a step has begun
 	takeover bool // the next claim counts one
@@ -129,12 +131,19 @@ func (t *table) flow(id string) *flow {
 	return f
 }
 
+// newRun makes a run from its head. It has no flow yet.
+func newRun(id engine.RunID, h *engine.Head, accepted time.Time, order uint64) *run {
+	return &run{
+		id: id, version: h.Version, trigger: h.Trigger, parent: h.Parent, key: keyOf(h), order: order,
+		accepted: accepted.UnixNano(), urgent: h.Urgent, timer: -1,
+	}
+}
+
 // newRun makes the entry of a run from its head.
 func (t *table) newRun(id engine.RunID, h *engine.Head, accepted time.Time, order uint64) *run {
-	return &run{
-		id: id, flow: t.flow(h.Workflow), version: t.intern(h.Version), trigger: t.intern(h.Trigger),
-		parent: h.Parent, key: keyOf(h), order: order, accepted: accepted.UnixNano(), urgent: h.Urgent, timer: -1,
-	}
+	r := newRun(id, h, accepted, order)
+	r.flow, r.version, r.trigger = t.flow(h.Workflow), t.intern(h.Version), t.intern(h.Trigger)
+	return r
 }
 
 // add puts an unfinished run in: ready, or parked until wake.
@@ -422,6 +431,14 @@ func (r *run) status() engine.Status {
 	}
 }
 
+// heard adds the id of a record that is a signal to ids, unless the run or ids have it. The engine writes some itself.
+func (r *run) heard(ids []string, rec *engine.Record) []string {
+	if rec.Kind != engine.KindSignal || slices.Contains(r.signals, rec.Key) || slices.Contains(ids, rec.Key) {
+		return ids
+	}
+	return append(ids, rec.Key)
+}
+
 func (r *run) view() engine.Row {
 	if r.row != nil {
 		return *r.row
@@ -490,10 +507,10 @@ func (x *index) insert(r *run) {
 }
 
 func (x *index) find(id engine.RunID) (int, bool) {
-	return slices.BinarySearchFunc(x.runs, id, func(r *run, id engine.RunID) int {
-		return slices.Compare(r.id[:], id[:])
-	})
+	return slices.BinarySearchFunc(x.runs, id, func(r *run, id engine.RunID) int { return compareIDs(r.id, id) })
 }
+
+func compareIDs(a, b engine.RunID) int { return bytes.Compare(a[:], b[:]) }
 
 func (x *index) removed() {
 	x.dead++

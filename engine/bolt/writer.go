@@ -251,6 +251,9 @@ type batch struct {
 type staged struct {
 	run      *run // nil: accepted in this batch
 	seq      uint32
+	bytes    int64 // that the batch added
+	noted    noted
+	started  bool // a step has begun in this batch
 	ended    bool // the claim ended in this batch
 	finished bool // so did the run
 	signals  []string
@@ -281,7 +284,7 @@ func (b *batch) stage(id engine.RunID) *staged {
 	if r == nil || r.row != nil {
 		return nil
 	}
-	st := &staged{run: r, seq: r.seq}
+	st := &staged{run: r, seq: r.seq, noted: r.noted}
 	b.runs[id] = st
 	return st
 }
@@ -436,6 +439,11 @@ func (s *Store) applyBatch(b *batch, reqs []*request) {
 	for _, r := range reqs {
 		if r.err == nil {
 			r.op.apply(s)
+		}
+	}
+	for _, st := range b.runs {
+		if st.run != nil {
+			st.run.noted = st.noted
 		}
 	}
 	wake := s.table.takeWaiters()

@@ -541,6 +541,12 @@ func i16Signal(h *harness) {
 		h.Fatalf("signal record: got key %q, reason %q", r.Key, r.Reason)
 	}
 	h.wantErr(h.Signal(h.ctx, engine.NewRunID(time.Now(), &engine.Head{}), engine.Signal{ID: "s"}), engine.ErrNotFound)
+	c := h.claim()
+	h.append(c, engine.Then{}, engine.Record{At: time.Now(), Kind: engine.KindSignal, Key: "own", Reason: "child"})
+	if err := h.Signal(h.ctx, id, engine.Signal{ID: "own", Kind: "child"}); err != nil {
+		h.Fatal(err)
+	}
+	h.wantKinds(id, "accepted signal signal signal")
 }
 
 func i16AgainstPark(h *harness) {
