@@ -59,7 +59,11 @@ func (l *live) Reload(ctx context.Context) error {
 	l.tellConnectors()
 	settings := l.folder.Settings()
 	l.connect(settings.Connections)
-	if err := l.engine.Alert(ctx, settings.Alerts); err != nil {
+	var alerts *workflow.Workflow
+	if settings.Alerts != nil {
+		alerts, _ = settings.Alerts.Workflow(l.engine.Connectors, settings.ConnectorOf()) // a broken one is no setting that holds
+	}
+	if err := l.engine.Alert(ctx, alerts); err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	var publish []*workflow.Workflow

@@ -1,29 +1,80 @@
 package folder
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
-// alertNames are inputs that hold what an alert says, by which of its texts they get when alerts.with leaves them out.
-// The first that the action has counts.
+// Alert is the call of an action that tells people of failures.
+type Alert struct {
+	Use        string         `json:"use"`
+	Connection string         `json:"connection,omitempty"`
+	With       map[string]any `json:"with,omitempty"`
+}
+
+// alertNames are inputs that hold what an alert says, by which of its texts they get when With leaves them out. The first
+// that the action has counts.
 var alertNames = map[string][]string{
 	"title": {"subject", "title"},
 	"text":  {"text", "message", "content", "body"},
 }
 
-// alerts reads who is told of failures: one call of an action, which becomes a workflow of one step.
-// It comes after the connections.
+// Workflow is the workflow of one step that makes the call, as the engine's Alert takes it. The places of problems say
+// nothing: they are those of a text that nobody has seen. Connections maps names to connectors; nil: they are not checked.
+func (a *Alert) Workflow(registry *connectors.Registry, connections map[string]string) (*workflow.Workflow, workflow.Problems) {
+	with := map[string]any{}
+	for name, v := range a.With {
+		with[name] = v
+	}
+	if action := actionOf(registry, a.Use); action != nil {
+		for text, names := range alertNames {
+			i := slices.IndexFunc(names, func(name string) bool { return action.Input.Properties[name].Type == "string" })
+			if i >= 0 && with[names[i]] == nil {
+				with[names[i]] = "${{ trigger.body." + text + " }}"
+			}
+		}
+	}
+	step := map[string]any{"id": "tell", "use": a.Use, "with": with}
+	if a.Connection != "" {
+		step["connection"] = a.Connection
+	}
+	source, err := yaml.Marshal(map[string]any{
+		"name": "Alerts", "triggers": []any{map[string]any{"id": "failure", "webhook": map[string]any{}}}, "steps": []any{step},
+	})
+	if err != nil {
+		return nil, workflow.Problems{{Message: fmt.Sprintf("it cannot be written: %v", err)}}
+	}
+	w, problems := workflow.ParseAs("alerts", settingsFile, source)
+	if w != nil && registry != nil {
+		problems = append(problems, w.Check(workflow.Catalog{Connectors: registry, Connections: connections})...)
+	}
+	return w, problems
+}
+
+func actionOf(registry *connectors.Registry, use string) *connectors.Action {
+	id, name, _ := strings.Cut(use, ".")
+	if registry == nil || registry.Connector(id) == nil {
+		return nil
+	}
+	return registry.Connector(id).Action(name)
+}
+
+// alerts reads who is told of failures. It comes after the connections.
 func (r *reader) alerts(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return // nobody
+	}
 	fields := map[string]*yaml.Node{}
 	read := func(key, val *yaml.Node) { fields[key.Value] = val }
 	before := len(r.problems)
 	r.mapping(n, "key of alerts", map[string]func(key, val *yaml.Node){"on": read, "use": read, "connection": read, "with": read})
-	if len(r.problems) > before || n.Kind != yaml.MappingNode {
+	if len(r.problems) > before {
 		return
 	}
 	if on := fields["on"]; on != nil && on.Value != "failure" {
@@ -34,63 +85,26 @@ func (r *reader) alerts(n *yaml.Node) {
 		r.problem(n, "alerts needs use, the action that tells somebody", "such as `use: email.send`")
 		return
 	}
-	input := map[string]any{}
+	alert := &Alert{Use: use.Value}
 	if with != nil {
 		if with.Kind != yaml.MappingNode {
 			r.problem(with, "alerts.with is a list of inputs", "such as `with: {to: ops@example.com}`")
 			return
 		}
-		input, _ = r.plain(with).(map[string]any)
+		alert.With, _ = r.plain(with).(map[string]any)
+	}
+	if c := fields["connection"]; c != nil {
+		alert.Connection = c.Value
 	}
 	if len(r.problems) > before {
 		return
 	}
-	r.fillAlert(use.Value, input)
-	step := map[string]any{"id": "tell", "use": use.Value, "with": input}
-	if c := fields["connection"]; c != nil {
-		step["connection"] = c.Value
-	}
-	source, err := yaml.Marshal(map[string]any{
-		"name": "Alerts", "triggers": []any{map[string]any{"id": "failure", "webhook": map[string]any{}}}, "steps": []any{step},
-	})
-	if err != nil {
-		r.problem(n, "alerts cannot be read: "+err.Error(), "")
-		return
-	}
-	w, problems := workflow.ParseAs("alerts", r.name, source)
-	if w != nil && r.registry != nil {
-		problems = append(problems, w.Check(workflow.Catalog{Connectors: r.registry, Connections: r.into.connectors()})...)
-	}
-	for _, p := range problems { // the places are those of a text that nobody has seen
+	_, problems := alert.Workflow(r.registry, r.into.ConnectorOf())
+	for _, p := range problems {
 		r.problem(n, "alerts: "+p.Message, p.Hint)
 		r.problems[len(r.problems)-1].Warning = p.Warning
 	}
-	if w != nil && problems.Err() == nil {
-		r.into.Alerts = w
-	}
-}
-
-// fillAlert gives an action the texts of an alert in the inputs that are for texts.
-func (r *reader) fillAlert(use string, input map[string]any) {
-	if r.registry == nil {
-		return
-	}
-	id, name, _ := strings.Cut(use, ".")
-	c := r.registry.Connector(id)
-	if c == nil {
-		return // it is reported with all else
-	}
-	action := c.Action(name)
-	if action == nil {
-		return
-	}
-	for text, names := range alertNames {
-		i := slices.IndexFunc(names, func(name string) bool { return action.Input.Properties[name].Type == "string" })
-		if i < 0 {
-			continue
-		}
-		if _, given := input[names[i]]; !given {
-			input[names[i]] = "${{ trigger.body." + text + " }}"
-		}
+	if problems.Err() == nil {
+		r.into.Alerts = alert
 	}
 }

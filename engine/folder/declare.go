@@ -41,6 +41,38 @@ func (f *Folder) Undeclare(name string, raw map[string]any) error {
 	}, func(was, now Settings) bool { return len(now.Connections) == len(was.Connections)-1 }, true)
 }
 
+// SetAlerts says in bellhop.yaml who is told of failures; nil: nobody. The error says what is wrong with it.
+func (f *Folder) SetAlerts(a *Alert) error {
+	if a != nil {
+		settings := f.Settings()
+		if _, problems := a.Workflow(f.opts.Connectors, settings.ConnectorOf()); problems.Err() != nil {
+			return fmt.Errorf("set alerts: %s", problems[0].Message)
+		}
+	}
+	return f.changeSettings("set alerts", func(was Settings) (workflow.Op, error) {
+		switch {
+		case reflect.DeepEqual(was.Alerts, a):
+			return nil, nil
+		case a == nil && reflect.DeepEqual(was, Settings{Alerts: was.Alerts}): // a file keeps its last field
+			return workflow.Put{Path: "alerts", Value: nil}, nil
+		case a == nil:
+			return workflow.Delete{Path: "alerts"}, nil
+		}
+		value := map[string]any{"use": a.Use}
+		if a.Connection != "" {
+			value["connection"] = a.Connection
+		}
+		if len(a.With) > 0 {
+			value["with"] = a.With
+		}
+		return workflow.Put{Path: "alerts", Value: value}, nil
+	}, func(was, now Settings) bool {
+		want := was
+		want.Alerts = a
+		return reflect.DeepEqual(want, now)
+	}, false)
+}
+
 // changeSettings edits bellhop.yaml and sees that the settings changed as meant and in nothing else.
 func (f *Folder) changeSettings(what string, op func(was Settings) (workflow.Op, error), meant func(was, now Settings) bool, connections bool) error {
 	f.write.Lock()

@@ -11,6 +11,43 @@ import (
 	"github.com/bellhop-dev/bellhop/engine/folder"
 )
 
+func TestSetAlerts(t *testing.T) {
+	const comment = "# ours\n"
+	for name, before := range map[string]string{
+		"no file": "", "only comments": comment, "others": comment + "timezone: UTC # home\n",
+		"alerts": comment + "alerts: {on: failure, use: store.set, with: {key: a}} # us\ntimezone: UTC\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "bellhop.yaml")
+			if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			f, err := folder.Open(dir, folder.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for _, want := range []*folder.Alert{{Use: "email.send", Connection: "ops", With: map[string]any{"to": "ops@example.com", "n": 2}}, {Use: "a.b"}, nil} {
+				if err := f.SetAlerts(want); err != nil {
+					t.Fatal(err)
+				}
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, problems := folder.ParseSettings("bellhop.yaml", text, nil)
+				if diff := cmp.Diff(want, got.Alerts); diff != "" || problems.Err() != nil {
+					t.Fatalf("%v\n%s\n%s", problems, diff, text)
+				}
+				if strings.HasPrefix(before, comment) && !strings.HasPrefix(string(text), comment) {
+					t.Errorf("the comment is gone:\n%s", text)
+				}
+			}
+		})
+	}
+}
+
 func TestDeclare(t *testing.T) {
 	raw := map[string]any{"connector": "slack", "auth": "bot", "channels": []any{"#a", "#b"}}
 	const none = "connections: {}\n" // a file keeps its last field
@@ -20,6 +57,7 @@ func TestDeclare(t *testing.T) {
 		{"no connections", "timezone: Europe/Berlin # home\n\n# the end\n", ""},
 		{"others", "connections:\n  # the CRM\n  crm: {connector: http, auth: bearer, token: \"${{ env.CRM }}\"}   # by Ada\ntimezone: UTC\n", ""},
 		{"blocks", "connections:\n  crm:\n    connector: http\n    auth: bearer\n    token: \"${{ env.CRM }}\"\n", ""},
+		{"with alerts", "alerts: {on: failure, use: store.set, with: {key: a}} # us\nconnections:\n  crm: {connector: http, auth: bearer, token: \"${{ env.CRM }}\"}\n", ""},
 		{"in one line", "connections: {crm: {connector: http, auth: bearer, token: \"${{ env.CRM }}\"}}\n", ""},
 	}
 	for _, tt := range cases {

@@ -384,7 +384,7 @@ func (f *Folder) parse(name, id string, text []byte) File {
 func (f *Folder) connections() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.settings.connectors()
+	return f.settings.ConnectorOf()
 }
 
 // names lists the workflow and test files below the base, sorted, with slashes.

@@ -18,6 +18,9 @@ const firstSettings = `# yaml-language-server: $schema=http://127.0.0.1:7788/sch
 timezone: UTC
 storage: {max: 2GB, days: 30}
 
+# Who is told when a workflow begins to fail, by any action:
+# alerts: {on: failure, use: email.send, connection: ops-mail, with: {to: ops@example.com}}
+
 # Addresses inside your network that workflows may call. The first example calls this machine.
 outbound: {allow: [127.0.0.1/32]}
 

@@ -26,8 +26,7 @@ type Settings struct {
 	// text may hold ${{ env.X }}, ${{ file("…") }} or ${{ command("…") }}, which package secret resolves.
 	Connections map[string]map[string]any
 
-	// Alerts tells people of failures, as the engine's Alert takes it; nil: nobody is told.
-	Alerts *workflow.Workflow
+	Alerts *Alert // tells people of failures; nil: nobody is told
 }
 
 // Storage bounds the history. A zero field is no bound.
@@ -165,8 +164,8 @@ func setOutboundAllow(s *Settings, text string) error {
 	return nil
 }
 
-// connectors maps the declared connections to their connectors.
-func (s *Settings) connectors() map[string]string {
+// ConnectorOf maps the declared connections to their connectors.
+func (s *Settings) ConnectorOf() map[string]string {
 	of := make(map[string]string, len(s.Connections))
 	for name, fields := range s.Connections {
 		of[name], _ = fields["connector"].(string)

@@ -1,6 +1,7 @@
 package folder_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine/folder"
@@ -51,6 +53,36 @@ connections:
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAlertsAreFilledIn(t *testing.T) {
+	text := connectors.Schema{Type: "string"}
+	reg := connectors.NewRegistry(&connectors.Connector{ID: "mail", Title: "Mail", Actions: []connectors.Action{
+		{Name: "send", Input: connectors.Schema{Type: "object", Closed: true, Required: []string{"to", "subject"}, Properties: map[string]connectors.Schema{
+			"to": text, "subject": text, "text": text, "content": text,
+		}}},
+	}})
+	for given, want := range map[string]string{
+		"{to: ops}": `{subject: "${{ trigger.body.title }}", text: "${{ trigger.body.text }}", to: ops}`,
+		`{to: ops, text: "${{ trigger.body.run.url }}"}`: `{subject: "${{ trigger.body.title }}", text: "${{ trigger.body.run.url }}", to: ops}`,
+	} {
+		s, problems := folder.ParseSettings("bellhop.yaml", []byte("alerts: {use: mail.send, with: "+given+"}"), reg)
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		w, problems := s.Alerts.Workflow(reg, nil)
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		var got, wanted any
+		var file struct{ Steps []struct{ With any } }
+		if err := errors.Join(yaml.Unmarshal(w.Source, &file), yaml.Unmarshal([]byte(want), &wanted)); err != nil {
+			t.Fatal(err)
+		}
+		if got = file.Steps[0].With; !cmp.Equal(got, wanted) {
+			t.Errorf("with %s: %s", given, cmp.Diff(wanted, got))
+		}
 	}
 }
 

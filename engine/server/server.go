@@ -67,6 +67,7 @@ type Folder interface {
 	// Settings are those of bellhop.yaml that hold now, and Change writes some of them.
 	Settings() folder.Settings
 	Change(values map[string]string) error
+	SetAlerts(*folder.Alert) error
 	Dir() string
 	// Adopt writes the manifest of a connector of the folder's own.
 	Adopt(id string, text []byte, ifVersion string) error

@@ -19,8 +19,16 @@ type settingsView struct {
 	StorageDays int      `json:"storage_days" doc:"0: for good."`
 	StorageSize int64    `json:"storage_size" doc:"Bytes on disk now."`
 	Allow       []string `json:"outbound_allow" nullable:"false" doc:"Private networks that workflows may call."`
+	Alerts      *alerts  `json:"alerts,omitempty" doc:"Who is told when a workflow begins to fail; absent: nobody."`
 	Folder      string   `json:"folder"`
 	Version     string   `json:"version" doc:"Of this build."`
+}
+
+// alerts is a call of an action.
+type alerts struct {
+	Use        string         `json:"use" maxLength:"200" doc:"The action; empty in a change: nobody is told."`
+	Connection string         `json:"connection,omitempty" maxLength:"200"`
+	With       map[string]any `json:"with,omitempty" doc:"Its inputs. Its subject and its text are filled in when they are left out."`
 }
 
 // settingsChange is what can be changed here. An empty text takes a setting away.
@@ -29,6 +37,7 @@ type settingsChange struct {
 	Timezone    *string `json:"timezone,omitempty"`
 	StorageMax  *string `json:"storage_max,omitempty" example:"2GB"`
 	StorageDays *string `json:"storage_days,omitempty" example:"30"`
+	Alerts      *alerts `json:"alerts,omitempty" doc:"Takes effect at once."`
 }
 
 func (s *Server) settingsRoutes() {
@@ -55,6 +64,9 @@ func (s *Server) readSettings(ctx context.Context, _ *struct{}) (*body[settingsV
 	if now.Storage.Max > 0 {
 		out.StorageMax = folder.FormatSize(now.Storage.Max)
 	}
+	if a := now.Alerts; a != nil {
+		out.Alerts = &alerts{a.Use, a.Connection, a.With}
+	}
 	for _, p := range now.Outbound.Allow {
 		out.Allow = append(out.Allow, p.String())
 	}
@@ -72,6 +84,15 @@ func (s *Server) changeSettings(ctx context.Context, in *struct{ Body settingsCh
 	}
 	if err := s.Folder.Change(values); err != nil {
 		return nil, fail(http.StatusUnprocessableEntity, err.Error(), "nothing was changed")
+	}
+	if a := in.Body.Alerts; a != nil {
+		var set *folder.Alert
+		if a.Use != "" {
+			set = &folder.Alert{Use: a.Use, Connection: a.Connection, With: a.With}
+		}
+		if err := s.Folder.SetAlerts(set); err != nil {
+			return nil, fail(http.StatusUnprocessableEntity, err.Error(), "alerts were not changed")
+		}
 	}
 	if err := s.Reload(ctx); err != nil {
 		return nil, err
