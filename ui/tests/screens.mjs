@@ -19,7 +19,7 @@ export const screens = [
   { name: 'deliveries-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/deliveries'); await p.getByText('Nobody has called yet').waitFor() } },
   { name: 'delivery-refused', server: 'full', go: async (p) => { const d = await p.server.call('GET', '/api/v1/deliveries?outcome=refused&limit=1'); await p.goto(p.base + '/deliveries/' + d.items[0].id); await p.getByText('Answered with').first().waitFor() } },
   { name: 'delivery', server: 'full', go: async (p) => { const d = await p.server.call('GET', '/api/v1/deliveries?outcome=accepted&limit=1'); await p.goto(p.base + '/deliveries/' + d.items[0].id); await p.getByText('Answered with').first().waitFor() } },
-  { name: 'missing', server: 'full', go: async (p) => { await p.goto(p.base + '/nowhere'); await p.getByText('There is no such page').waitFor() } },
+  { name: 'missing', server: 'full', go: async (p) => { await p.goto(p.base + '/nowhere'); await p.getByRole('heading', { name: 'There is no such page', level: 2 }).waitFor() } },
 ]
 
 async function openRun(p, workflow, status) {
@@ -39,4 +39,13 @@ screens.push(
   { name: 'editor-add', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Add a step after Only continue if' }).click(); await p.getByRole('option', { name: 'Prepare data' }).waitFor() } },
   { name: 'editor-publish', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Review and publish' }).click(); await p.getByText('What changes').waitFor() } },
   { name: 'editor-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/workflows/none'); await p.getByText('There is no such workflow').waitFor() } },
+)
+
+screens.push(
+  { name: 'connections', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('heading', { level: 1 }).waitFor(); await p.waitForTimeout(300) } },
+  { name: 'connections-add', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('button', { name: /Connect an app|Add/ }).first().click(); await p.locator('dialog[open]').waitFor(); await p.waitForTimeout(300) } },
+  { name: 'apps', server: 'full', go: async (p) => { await p.goto(p.base + '/apps'); await p.getByRole('link', { name: /Slack/ }).first().waitFor() } },
+  { name: 'app', server: 'full', go: async (p) => { await p.goto(p.base + '/apps/slack'); await p.getByRole('heading', { name: 'Slack', level: 1 }).waitFor(); await p.waitForTimeout(200) } },
+  { name: 'templates', server: 'full', go: async (p) => { await p.goto(p.base + '/templates'); await p.getByRole('heading', { level: 2 }).first().waitFor() } },
+  { name: 'settings', server: 'full', go: async (p) => { await p.goto(p.base + '/settings'); await p.getByRole('heading', { level: 2 }).first().waitFor() } },
 )

@@ -2,6 +2,8 @@ export type Theme = 'light' | 'dark' | 'system'
 
 class ThemeChoice {
   wish = $state<Theme>('system')
+  /** What is shown, whoever decided it. */
+  dark = $state(document.documentElement.dataset.theme === 'dark')
 
   constructor() {
     try {
@@ -25,8 +27,8 @@ class ThemeChoice {
   }
 
   private apply() {
-    const dark = this.wish === 'dark' || (this.wish === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
-    document.documentElement.dataset.theme = dark ? 'dark' : 'light'
+    this.dark = this.wish === 'dark' || (this.wish === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
+    document.documentElement.dataset.theme = this.dark ? 'dark' : 'light'
   }
 }
 

@@ -11,35 +11,51 @@ export async function before(world, { startBellhop }) {
   await seedRuns(world.servers.full)
 }
 
+const looks = [
+  ['light', 1440],
+  ['dark', 1440],
+  ['dark', 390],
+  ['light', 390],
+]
+
 export function tests(world) {
-  return screens.flatMap((screen) =>
-    [
-      ['light', 1440],
-      ['dark', 1440],
-      ['light', 390],
-      ['dark', 390],
-    ].map(([theme, width]) => ({
-      name: `${screen.name} ${theme} ${width}`,
-      run: async () => {
-        const server = world.servers[screen.server]
-        // A screen of an error makes the browser say so on the console.
-        const page = await newPage(world.browser, server.url, { theme, width, height: width < 700 ? 844 : 900, allow: screen.faults ? ['Failed to load resource', 'net::ERR'] : [] })
-        try {
-          page.server = server
-          await screen.go(page)
-          const wrong = [...(await axe(page))]
-          if ((await overflow(page)) > 0) wrong.push(`wider than the window by ${await overflow(page)} px`)
-          if (width === 390 && theme === 'light') {
-            await page.setViewportSize({ width: 320, height: 700 })
-            await page.waitForTimeout(50)
-            if ((await overflow(page)) > 0) wrong.push(`at 320 px wider than the window by ${await overflow(page)} px`)
-          }
-          wrong.push(...page.faults)
-          if (wrong.length) throw new Error(wrong.join('\n'))
-        } finally {
-          await page.context().close()
+  return screens.map((screen) => ({
+    name: screen.name,
+    run: async () => {
+      const server = world.servers[screen.server]
+      // A screen of an error makes the browser say so on the console.
+      const page = await newPage(world.browser, server.url, { allow: screen.faults ? ['Failed to load resource', 'net::ERR'] : [] })
+      const wrong = []
+      const fits = async (where) => {
+        const more = await overflow(page)
+        if (more > 0) wrong.push(`${where}: wider than the window by ${more} px`)
+      }
+      try {
+        page.server = server
+        await screen.go(page)
+        await page.evaluate(() => document.fonts.ready)
+        // Rows out of sight are not drawn, and keep the colors that they were drawn with last.
+        await page.evaluate(() => {
+          const sheet = new CSSStyleSheet()
+          sheet.replaceSync('* { content-visibility: visible !important }')
+          document.adoptedStyleSheets.push(sheet)
+        })
+        for (const [theme, width] of looks) {
+          await page.emulateMedia({ colorScheme: theme })
+          await page.setViewportSize({ width, height: width < 700 ? 844 : 900 })
+          await page.locator(`html[data-theme=${theme}]`).waitFor({ state: 'attached' })
+          await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+          wrong.push(...(await axe(page)).map((finding) => `${theme} ${width}: ${finding}`))
+          await fits(`${theme} ${width}`)
         }
-      },
-    })),
-  )
+        await page.setViewportSize({ width: 320, height: 700 })
+        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+        await fits('320')
+        wrong.push(...page.faults)
+        if (wrong.length) throw new Error(wrong.join('\n'))
+      } finally {
+        await page.context().close()
+      }
+    },
+  }))
 }
