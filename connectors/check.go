@@ -275,7 +275,7 @@ func (e *misfit) Error() string {
 	place, err := e.place, e.err
 	for {
 		var inner *misfit
-		if !errors.As(err, &inner) || err != error(inner) {
+		if !errors.As(err, &inner) || err != error(inner) { //nolint:errorlint // one that is wrapped is not the next place
 			return place + ": " + err.Error()
 		}
 		if !strings.HasPrefix(inner.place, "[") {

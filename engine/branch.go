@@ -14,14 +14,13 @@ import (
 // becomes their scheduler: it resumes them one at a time, so that all of the run's state has one owner, and only
 // calls and writes happen outside it. What arrives together is written together.
 type branch struct {
-	x      *execution
-	group  *group // nil: the root
-	sc     *scope
-	now    time.Time // of the step under way
-	seed   string
-	last   string // key of the step whose output stands, in the list under way
-	output bool   // last is one of the list under way, and not of the one around
-	owed   uint64 // mark of the newest result that the next call may depend on
+	x     *execution
+	group *group // nil: the root
+	sc    *scope
+	now   time.Time // of the step under way
+	seed  string
+	last  string // key of the step whose output stands, in the list under way
+	owed  uint64 // mark of the newest result that the next call may depend on
 
 	yield   func(struct{}) bool // nil: the root
 	resume  func() (struct{}, bool)

@@ -68,7 +68,7 @@ func (s faulty) Read(ctx context.Context, id engine.RunID, from uint32) ([]engin
 // A branch is at work while two answers come in together: the write's, that the claim is lost, and a call's. Who ends the
 // branches must not wait for that call any more.
 func TestALostClaimLeavesNoCallUncounted(t *testing.T) {
-	var failing, lose, answer = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	failing, lose, answer := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	fail, lost := sync.OnceFunc(func() { close(failing) }), sync.OnceFunc(func() {
 		close(lose)
 		time.Sleep(50 * time.Millisecond) // the answer of the write comes in

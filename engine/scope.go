@@ -2,7 +2,6 @@ package engine
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
@@ -71,14 +70,4 @@ func loopAround(s *workflow.Step) *workflow.Step {
 		}
 	}
 	return nil
-}
-
-// loopsAround are all of them, the outermost first.
-func loopsAround(s *workflow.Step) []*workflow.Step {
-	var loops []*workflow.Step
-	for l := loopAround(s); l != nil; l = loopAround(l) {
-		loops = append(loops, l)
-	}
-	slices.Reverse(loops)
-	return loops
 }

@@ -89,13 +89,14 @@ type SentRequest struct {
 // TryMode says how far a step that is tried alone may go.
 type TryMode int
 
+// How far that is.
 const (
 	TryPreview TryMode = iota // what its call would send is shown, and nothing is sent
 	TryReading                // its call is made if it only reads; else nothing is sent, and the error is ErrUnconfirmed
 	TryReally                 // its call is made
 )
 
-// ErrUnconfirmed: the call does more than read, and nobody has said that it may be made.
+// ErrUnconfirmed says that the call does more than read, and nobody has said that it may be made.
 var ErrUnconfirmed = errors.New("this call does more than read: it is made only when somebody confirms it")
 
 // TryStep evaluates one step with the roots that its expressions see, and makes its call at most once. An *InputError

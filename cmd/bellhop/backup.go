@@ -149,7 +149,7 @@ func tryBackup(ctx context.Context, f *os.File, beside string) (report bolt.Repo
 	if err != nil {
 		return report, nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it is in the way of nothing
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return report, nil, err
 	}

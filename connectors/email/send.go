@@ -400,7 +400,7 @@ func (a *account) deliver(ctx context.Context, c *connectors.Call, m *gomail.Msg
 	if err := client.DialWithContext(ctx); err != nil {
 		return smtpError(ctx, s, err)
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }() // what was sent is sent
 	return smtpError(ctx, s, client.Send(m))
 }
 

@@ -64,7 +64,8 @@ func TestConventions(t *testing.T) {
 			map[string]any{"Pong": "1"},
 		},
 		{
-			"a method", "json_rpc", map[string]any{"method": "stock.get", "params": []any{"LAMP", 1}},
+			"a method", "json_rpc",
+			map[string]any{"method": "stock.get", "params": []any{"LAMP", 1}},
 			says(200, asJSON, `{"jsonrpc":"2.0","id":1,"result":{"quantity":7}}`),
 			`{"id":1,"jsonrpc":"2.0","method":"stock.get","params":["LAMP",1]}`,
 			map[string]string{"Content-Type": asJSON},

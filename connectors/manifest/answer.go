@@ -269,7 +269,6 @@ func (a *action) cutOff(err error, sent bool) error {
 type rate struct {
 	limit                    int
 	per                      time.Duration
-	shared                   bool
 	remaining, reset         *expression.Program
 	resetAs                  string
 	cost, available, restore *expression.Program

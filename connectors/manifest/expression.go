@@ -21,7 +21,6 @@ var (
 	inAnswer    = scope("response", "input", "connection", "call")
 	inItem      = scope("item")
 	inOutput    = scope("output")
-	inOptions   = scope("input")
 	inHook      = scope("hook", "input", "connection")
 	inKept      = scope("output")
 	inDelivery  = scope("trigger", "input")

@@ -402,21 +402,6 @@ func parts(body any) (map[string]any, error) {
 	return out, nil
 }
 
-// repeats reports a list of texts and files, of which each is a part of the same name.
-func repeats(list []any) bool {
-	for _, item := range list {
-		switch item := item.(type) {
-		case []any:
-			return false
-		case map[string]any:
-			if _, isFile := item["content"]; !isFile {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // encode makes the bytes of the body; nil: there is none.
 func (a *action) encodeBody(ctx context.Context, d *draft, w words) (body []byte, contentType string, err error) {
 	switch a.shape {

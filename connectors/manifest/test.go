@@ -642,13 +642,13 @@ func (m *Manifest) invent(t *Test) (connectors.Connection, error) {
 }
 
 func first(hosts []string, otherwise string) string {
-	for _, h := range hosts {
-		if bare, wild := strings.CutPrefix(h, "*."); wild {
-			return "hooks." + bare
-		}
-		return h
+	if len(hosts) == 0 {
+		return otherwise
 	}
-	return otherwise
+	if bare, wild := strings.CutPrefix(hosts[0], "*."); wild {
+		return "hooks." + bare
+	}
+	return hosts[0]
 }
 
 var inventKeys = sync.OnceValues(func() (map[string]string, error) {
@@ -734,7 +734,7 @@ func (m *Manifest) deliver(ctx context.Context, t *Test, conn connectors.Connect
 		return []string{err.Error()}
 	}
 	conn.Secrets = secrets
-	status := http.StatusOK
+	var status int
 	var body string
 	var emitted []connectors.Item
 	key := ""

@@ -3,7 +3,6 @@ package mqtt_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -28,7 +27,7 @@ const password = "canary-password"
 // newBroker starts a real broker that knows one user, who may do everything but below secret/.
 func newBroker(t *testing.T) (server *broker.Server, address string) {
 	t.Helper()
-	server = broker.New(&broker.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	server = broker.New(&broker.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	err := server.AddHook(new(auth.Hook), &auth.Options{Ledger: &auth.Ledger{
 		Auth: auth.AuthRules{{Username: "ada", Password: password, Allow: true}},
 		ACL:  auth.ACLRules{{Username: "ada", Filters: auth.Filters{"secret/#": auth.Deny, "house/#": auth.ReadWrite, "orders/#": auth.ReadWrite, "a/#": auth.ReadWrite}}},

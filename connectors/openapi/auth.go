@@ -14,7 +14,6 @@ type signIn struct {
 	from  string
 	auth  []any
 	ids   map[string]bool
-	hosts []string // of token addresses
 	notes []Note
 	todo  []string // comments before auth
 }
@@ -176,7 +175,8 @@ func (s *signIn) write(auth any) { s.auth = append(s.auth, auth) }
 
 func (s *signIn) header(name, title, header, prefix string) *object {
 	return &object{members: []member{
-		{"id", s.id(name)}, {"type", "keys"},
+		{"id", s.id(name)},
+		{"type", "keys"},
 		{"secrets", &object{members: []member{{"key", &object{members: []member{{"title", title}}}}}}},
 		{"apply", &object{members: []member{{"header." + header, literal(prefix) + "${{ secret.key }}"}}}},
 	}}

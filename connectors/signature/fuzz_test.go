@@ -23,11 +23,11 @@ type call struct{ sig, timestamp, id, body string }
 // reference says in the plainest way whether a scheme accepts a call: it writes down the one header that is right and
 // compares texts.
 type reference struct {
-	secret           string
-	sig, time, id    string // names of headers
-	accepts          func(c call) bool
-	good             func(body string) call
-	contentType, url string
+	secret        string
+	sig, time, id string // names of headers
+	accepts       func(c call) bool
+	good          func(body string) call
+	contentType   string
 }
 
 const fuzzSecret = "correct horse"

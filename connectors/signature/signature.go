@@ -138,8 +138,10 @@ type method struct {
 // schemes is the whole list. Each family of presets has its file.
 var schemes = map[string]scheme{
 	"hmac": {
-		keys: []string{"header", "algorithm", "encoding", "prefix", "separator", "signed", "timestamp_header", "timestamp_unit",
-			"id_header", "tolerance", "replay_guard"},
+		keys: []string{
+			"header", "algorithm", "encoding", "prefix", "separator", "signed", "timestamp_header", "timestamp_unit",
+			"id_header", "tolerance", "replay_guard",
+		},
 		need: []string{"header"}, prepare: prepareHMAC, lacks: lacksSigning,
 	},
 	"basic":  {prepare: prepareBasic, lacks: lacksBasic, challenge: `Basic realm="Bellhop", charset="UTF-8"`},

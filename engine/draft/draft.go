@@ -68,7 +68,7 @@ const (
 	mergeWithin = 2 * time.Second // typing: edits of the same thing that follow each other this fast are one
 )
 
-// ErrNone: there is no such draft.
+// ErrNone says that there is no such draft.
 var ErrNone = errors.New("there is no such draft")
 
 // New is a draft of a file that was not changed yet; a nil file: of a workflow that has none.

@@ -29,7 +29,7 @@ const (
 	maxSampleLen = 1 << 20 // bytes as JSON
 )
 
-// ErrSampleLarge: a sample is larger than what is kept.
+// ErrSampleLarge says that a sample is larger than what is kept.
 var ErrSampleLarge = fmt.Errorf("a sample has at most %d KiB", maxSampleLen>>10)
 
 // storedSample is a sample as it lies in the store. Data is plain data, whose large numbers keep their digits.

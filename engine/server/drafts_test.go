@@ -211,7 +211,7 @@ func TestDraftConflict(t *testing.T) {
 	if d["text"] != theirs || d["disk_changed"] != nil || d["dirty"] != false {
 		t.Errorf("a clean draft follows its file: %v", d)
 	}
-	p, _ = h.want(200, "PUT", "/api/v1/drafts/orders/text", `{"text": "steps: []"}`, "If-Match", d["rev"].(string))
+	h.want(200, "PUT", "/api/v1/drafts/orders/text", `{"text": "steps: []"}`, "If-Match", d["rev"].(string))
 	p, _ = h.want(422, "POST", "/api/v1/drafts/orders/publish", `{}`)
 	if p["code"] != "draft_has_problems" || len(p["problems"].([]any)) == 0 {
 		t.Errorf("%v", p)

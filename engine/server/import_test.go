@@ -42,8 +42,11 @@ func TestImport(t *testing.T) {
 		lacks  string
 	}{
 		{"lists", ask(map[string]any{"openapi": described}), 200, []string{`"id":"list_books"`, `"id":"lend_book"`, `"notes":[]`}, "manifest"},
-		{"writes", ask(map[string]any{"openapi": described, "choose": []string{"lendBook"}, "name": "books"}), 200,
-			[]string{`"name":"books"`, `base_url: https://fill-in.invalid/v1`, `"kind":"fill_in","where":"defaults.base_url"`, `"line":14`}, "list_books"},
+		{
+			"writes", ask(map[string]any{"openapi": described, "choose": []string{"lendBook"}, "name": "books"}), 200,
+			[]string{`"name":"books"`, `base_url: https://fill-in.invalid/v1`, `"kind":"fill_in","where":"defaults.base_url"`, `"line":14`},
+			"list_books",
+		},
 		{"an object", ask(map[string]any{"openapi": asJSON, "choose": []string{"*"}}), 200, []string{`"name":"inline"`, "get_a"}, "problem"},
 		{"an overlay", ask(map[string]any{"openapi": described, "choose": []string{"*"}, "overlay": "overlay: 1.1.0\nactions: [{target: $.servers, remove: true}, {target: $, update: {servers: [{url: 'https://x.example'}]}}]"}), 200, []string{"https://x.example"}, "fill-in.invalid"},
 		{"a download", ask(map[string]any{"url": shelf.URL + "/openapi.yaml?token=hidden", "choose": []string{"*"}}), 200, []string{"base_url: " + shelf.URL + "/v1"}, "hidden"},

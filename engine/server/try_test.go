@@ -44,7 +44,7 @@ func TestTryStep(t *testing.T) {
 	h := newHouse(t, direct)
 	address, sent := listener(t)
 	d, _ := h.want(201, "POST", "/api/v1/drafts", `{"name": "Leads"}`)
-	d = h.edit("leads", d["rev"].(string),
+	h.edit("leads", d["rev"].(string),
 		`{"op": "insert", "path": "steps", "value": {"id": "only", "filter": "trigger.body.amount > 100"}}`,
 		`{"op": "insert", "path": "steps", "value": {"id": "tell", "use": "http.request", "with": {"method": "POST", "url": "`+address+`/x", "headers": {"Authorization": "Bearer hidden"}, "json": {"who": "${{ trigger.body.name }}"}}}}`,
 		`{"op": "insert", "path": "steps", "value": {"id": "later", "set": {"n": "${{ steps.tell.body.n }}"}}}`,
@@ -82,7 +82,7 @@ func TestTryStep(t *testing.T) {
 	if card := at(d, "model", "cards", "steps.tell", "test"); at(card, "status") != "succeeded" || at(card, "changed") != false {
 		t.Errorf("the card: %v", card)
 	}
-	d = h.edit("leads", d["rev"].(string), `{"op": "set", "path": "steps.tell.with.json.who", "value": "x"}`)
+	h.edit("leads", d["rev"].(string), `{"op": "set", "path": "steps.tell.with.json.who", "value": "x"}`)
 	if card := at(d, "model", "cards", "steps.tell", "test"); at(card, "changed") != true {
 		t.Errorf("the card after a change: %v", card)
 	}

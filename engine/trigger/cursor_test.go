@@ -254,33 +254,40 @@ func TestRewind(t *testing.T) {
 	}{
 		{
 			"to a time", "", func(second time.Time) trigger.Rewind { return trigger.Rewind{To: second} },
-			trigger.Rewound{Message: "Forgets 2 keys. The next poll may start 2 runs.", Keys: 2, MayRun: 2}, []string{"b", "c"},
+			trigger.Rewound{Message: "Forgets 2 keys. The next poll may start 2 runs.", Keys: 2, MayRun: 2},
+			[]string{"b", "c"},
 		},
 		{
 			"to the beginning", "", func(second time.Time) trigger.Rewind { return trigger.Rewind{To: second.Add(-time.Hour)} },
-			trigger.Rewound{Message: "Forgets 3 keys. The next poll may start 3 runs.", Keys: 3, MayRun: 3}, []string{"a", "b", "c"},
+			trigger.Rewound{Message: "Forgets 3 keys. The next poll may start 3 runs.", Keys: 3, MayRun: 3},
+			[]string{"a", "b", "c"},
 		},
 		{
 			"batch", ", emit: batch", func(second time.Time) trigger.Rewind { return trigger.Rewind{To: second} },
-			trigger.Rewound{Message: "Forgets 2 keys. The next poll may start 1 run with up to 2 items.", Keys: 2, MayRun: 1}, []string{"b+c"},
+			trigger.Rewound{Message: "Forgets 2 keys. The next poll may start 1 run with up to 2 items.", Keys: 2, MayRun: 1},
+			[]string{"b+c"},
 		},
 		{
 			"to the end", "", func(second time.Time) trigger.Rewind {
 				return trigger.Rewind{To: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}
 			},
-			trigger.Rewound{Message: "Forgets nothing: no key was seen or changed at or after 2100-01-01T00:00:00Z."}, nil,
+			trigger.Rewound{Message: "Forgets nothing: no key was seen or changed at or after 2100-01-01T00:00:00Z."},
+			nil,
 		},
 		{
 			"one key", "", func(time.Time) trigger.Rewind { return trigger.Rewind{Forget: []string{"a", "x", "a"}} },
-			trigger.Rewound{Message: "Forgets 1 key. The next poll may start 1 run.", Keys: 1, MayRun: 1, Unknown: []string{"x"}}, []string{"a"},
+			trigger.Rewound{Message: "Forgets 1 key. The next poll may start 1 run.", Keys: 1, MayRun: 1, Unknown: []string{"x"}},
+			[]string{"a"},
 		},
 		{
 			"no key", "", func(time.Time) trigger.Rewind { return trigger.Rewind{Forget: []string{"x"}} },
-			trigger.Rewound{Message: "Forgets nothing: none of these keys is remembered.", Unknown: []string{"x"}}, nil,
+			trigger.Rewound{Message: "Forgets nothing: none of these keys is remembered.", Unknown: []string{"x"}},
+			nil,
 		},
 		{
 			"all seen", "", func(time.Time) trigger.Rewind { return trigger.Rewind{AllSeen: true} },
-			trigger.Rewound{Message: "Marks 1 item as seen. No run is started for them.", Keys: 1}, nil,
+			trigger.Rewound{Message: "Marks 1 item as seen. No run is started for them.", Keys: 1},
+			nil,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -101,11 +101,6 @@ func (r *reader) workflow(root *yaml.Node) {
 	r.defaults()
 }
 
-// notYet reports what the format has and this version does not.
-func (r *reader) notYet(n *yaml.Node, what string) {
-	r.errorf(place(n), "", "%s is not available in this version", what)
-}
-
 func (r *reader) concurrency(n *yaml.Node) Concurrency {
 	if n == nil {
 		return Concurrency{}

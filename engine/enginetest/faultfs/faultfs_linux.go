@@ -110,6 +110,7 @@ func Missing(t testing.TB, what string, err error) {
 }
 
 func (d *Disk) mount() error {
+	//nolint:staticcheck // NewNode is deprecated for NodeWrapChilder, which wraps where this replaces
 	root := &fs.LoopbackRoot{Path: d.back, NewNode: func(r *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
 		return &node{LoopbackNode: fs.LoopbackNode{RootData: r}, d: d}
 	}}
