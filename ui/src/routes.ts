@@ -11,6 +11,7 @@ export interface Route {
 }
 
 export const routes: Route[] = [
+  { path: '/welcome', load: () => import('./routes/Welcome.svelte'), texts: ['welcome'], section: 'workflows' },
   { path: '/workflows', load: () => import('./routes/Workflows.svelte'), section: 'workflows' },
   { path: '/workflows/new', load: () => import('./routes/NewWorkflow.svelte'), texts: ['new'], section: 'workflows' },
   { path: '/workflows/:id', load: () => import('./routes/Editor.svelte'), texts: ['editor', 'run', 'connections'], section: 'workflows', full: true },

@@ -33,6 +33,12 @@ export async function startSink() {
         })()
         return channel && channel !== '#sales' ? answer(404, { ok: false, error: 'channel_not_found' }) : answer(200, { ok: true, ts: '1712.0001' })
       }
+      if (url.pathname.startsWith('/services/')) {
+        // An address of a chat's incoming webhook: what is no message is refused, a message is answered as Slack does.
+        const { text } = JSON.parse(body || '{}')
+        res.writeHead(text ? 200 : 400, { 'Content-Type': 'text/html' })
+        return res.end(text ? 'ok' : 'no_text')
+      }
       if (url.pathname === '/customer') return answer(200, { id: 'C-204', name: 'Analytical Engines', since: '1843-07-10' })
       if (url.pathname === '/orders') return answer(200, [{ id: 1, total: 129 }, { id: 2, total: 40.5 }])
       if (url.pathname === '/issues') return answer(200, [{ id: 'I-1', title: 'The bell does not ring' }, { id: 'I-2', title: 'It rings twice' }])

@@ -20,7 +20,7 @@ for (const file of readdirSync(folder).sort()) {
   world.sink = await startSink()
   try {
     await suite.before?.(world, { startBellhop })
-    const queue = suite.tests(world).filter((test) => only.length === 0 || only.some((o) => test.name.includes(o)))
+    const queue = suite.tests(world, { startBellhop }).filter((test) => only.length === 0 || only.some((o) => test.name.includes(o)))
     const worker = async () => {
       for (let test; (test = queue.shift()); ) {
         const from = Date.now()

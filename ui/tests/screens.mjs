@@ -1,6 +1,7 @@
 // Every screen and state: what `make screenshots` takes pictures of and the browser tests look at with axe.
 // `server` is one of full, empty; `go` opens it and returns when it shows what it should.
 export const screens = [
+  { name: 'welcome', server: 'empty', go: async (p) => { await p.goto(p.base + '/'); await p.getByRole('button', { name: 'When an app sends data, post it to Slack' }).waitFor(); await p.waitForTimeout(200) } },
   { name: 'workflows', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor() } },
   { name: 'workflows-no-match', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows?q=zebra'); await p.getByText('No workflow matches').waitFor() } },
   { name: 'workflows-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByText('Nothing is automated yet').waitFor() } },

@@ -56,7 +56,7 @@ export class Editor {
     try {
       this.draft = await api('GET /drafts/{id}', { path: { id: this.id } })
       this.error = undefined
-      void this.loadWorkflow()
+      if (this.draft.published) void this.loadWorkflow()
       await this.loadSamples()
     } catch (e) {
       this.error = e

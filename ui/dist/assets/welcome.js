@@ -1,0 +1,1 @@
+var e={"welcome.title":`Willkommen bei Bellhop`,"welcome.lead":`Es reicht weiter, was zwischen Ihren Apps hin und her soll, und sagt Bescheid, wenn etwas schiefgeht.`,"welcome.first":`Was soll zuerst geschehen?`,"welcome.empty":`Leer beginnen`,"welcome.all":`Alle Vorlagen ansehen`};export{e as default};

@@ -1,0 +1,1 @@
+var e={"welcome.title":`Welcome to Bellhop`,"welcome.lead":`It passes things on between your apps, and tells you when something goes wrong.`,"welcome.first":`What should happen first?`,"welcome.empty":`Start empty`,"welcome.all":`See all templates`};export{e as default};
