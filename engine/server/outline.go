@@ -110,7 +110,7 @@ func (s *Server) runDetail(ctx context.Context, v *engine.RunView) *runDetail {
 	}
 	out.WorkflowName = w.Name
 	for _, t := range w.Triggers {
-		out.Triggers = append(out.Triggers, triggerItem{t.ID, t.Kind, triggerSummary(t)})
+		out.Triggers = append(out.Triggers, s.triggerItem(t))
 	}
 	out.Plan = s.outline(w.Steps, 0)
 	return out

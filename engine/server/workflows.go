@@ -43,6 +43,8 @@ type triggerItem struct {
 	ID      string `json:"id"`
 	Kind    string `json:"kind"`
 	Summary string `json:"summary" example:"POST /hooks/shopify/orders"`
+	// Connector is that of a trigger that a connector defines.
+	Connector string `json:"connector,omitempty"`
 }
 
 // WorkflowID is the path of a route about one workflow.
@@ -172,7 +174,7 @@ func (s *Server) workflowItem(f *folder.File) workflowItem {
 	item.Name, item.Description, item.Version = w.Name, w.Description, w.Version
 	item.Tags = append(item.Tags, w.Tags...)
 	for _, t := range w.Triggers {
-		item.Triggers = append(item.Triggers, triggerItem{t.ID, t.Kind, triggerSummary(t)})
+		item.Triggers = append(item.Triggers, s.triggerItem(t))
 	}
 	item.Enabled = w.Enabled
 	item.Chain = s.outline(w.Steps, 0)
@@ -209,6 +211,20 @@ func (s *Server) addLastRun(ctx context.Context, item *workflowItem) error {
 	}
 	item.Spark, err = s.spark(ctx, item.ID)
 	return err
+}
+
+func (s *Server) triggerItem(t *workflow.Trigger) triggerItem {
+	item := triggerItem{ID: t.ID, Kind: t.Kind, Summary: triggerSummary(t)}
+	if t.Listen == nil {
+		return item
+	}
+	item.Connector, item.Summary = t.Listen.Use.Connector, t.Listen.Use.Connector+"."+t.Listen.Use.Action
+	if c := s.Connectors.Connector(item.Connector); c != nil {
+		if def := c.Trigger(t.Listen.Use.Action); def != nil {
+			item.Summary = c.Title + ": " + def.Title
+		}
+	}
+	return item
 }
 
 func triggerSummary(t *workflow.Trigger) string {

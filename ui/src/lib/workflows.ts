@@ -38,7 +38,7 @@ const haystack = (w: WorkflowItem): string =>
 
 /** The steps in words, for the second line of a row. */
 export function chainWords(w: WorkflowItem): string[] {
-  const first = w.triggers.map((trigger) => kindLabel(trigger.kind))
+  const first = w.triggers.map((trigger) => (trigger.connector ? trigger.summary : kindLabel(trigger.kind)))
   return [...(first.length ? [first.slice(0, 2).join(' / ')] : []), ...w.chain.filter((s) => !s.depth).map((s) => s.title || kindLabel(s.kind))]
 }
 
