@@ -50,3 +50,9 @@ screens.push(
   { name: 'templates', server: 'full', go: async (p) => { await p.goto(p.base + '/templates'); await p.getByRole('heading', { level: 2 }).first().waitFor() } },
   { name: 'settings', server: 'full', go: async (p) => { await p.goto(p.base + '/settings'); await p.getByRole('heading', { level: 2 }).first().waitFor() } },
 )
+
+screens.push(
+  { name: 'menu', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor(); await p.keyboard.press('ControlOrMeta+k'); await p.getByRole('option', { name: /Lead intake/ }).first().waitFor() } },
+  { name: 'menu-no-match', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor(); await p.keyboard.press('ControlOrMeta+k'); await p.getByRole('combobox').fill('zebra'); await p.getByText('Nothing is called').waitFor() } },
+  { name: 'keys', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor(); await p.keyboard.press('?'); await p.getByRole('heading', { name: 'Keyboard shortcuts' }).waitFor() } },
+)

@@ -1,1 +1,1 @@
-import{I as e,Q as t,X as n,b as r,lt as i}from"./Failure.js";var a=t(`<span class="bone svelte-tl058d"></span>`);function o(t,o){let s=r(o,`width`,3,`100%`),c=r(o,`height`,3,`14px`);var l=a();let u;i(()=>u=e(l,``,u,{"inline-size":s(),"block-size":c()})),n(t,l)}export{o as t};
+import{Q as e,T as t,V as n,l as r,z as i}from"./i18n.js";var a=n(`<span class="bone svelte-tl058d"></span>`);function o(n,o){let s=r(o,`width`,3,`100%`),c=r(o,`height`,3,`14px`);var l=a();let u;e(()=>u=t(l,``,u,{"inline-size":s(),"block-size":c()})),i(n,l)}export{o as t};
