@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -192,12 +193,20 @@ func newTrial(t *testing.T) *trial {
 	return &trial{t: t, v: newVictim(t, fmt.Sprintf(killWorkflow, sink.URL)), other: other, acked: map[string]string{}, sent: map[string]bool{}}
 }
 
-// send is one event as a provider sends it: again with the same id until it is acknowledged or ctx is done.
+// send is one event as a provider sends it: again with the same id until it is acknowledged or ctx is done. Some are so
+// large that the store keeps them in a file of their own.
 func (tr *trial) send(ctx context.Context, client *http.Client, id string) {
 	tr.mu.Lock()
 	tr.sent[id] = true
 	tr.mu.Unlock()
-	body := fmt.Sprintf(`{"id":%q,"total":129}`, id)
+	note := []byte{}
+	if rand.IntN(16) == 0 {
+		note = make([]byte, 300<<10)
+		for i := range note {
+			note[i] = 'a' + byte(rand.IntN(26))
+		}
+	}
+	body := fmt.Sprintf(`{"id":%q,"total":129,"note":%q}`, id, note)
 	for ctx.Err() == nil {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+tr.v.addr+"/hooks/kill", bytes.NewReader([]byte(body)))
 		if err != nil {

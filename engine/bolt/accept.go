@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,6 +44,7 @@ type acceptRun struct {
 	order  uint64
 	bytes  int64
 	noted  noted
+	stale  bool // its id or its records changed after the frame was made
 }
 
 // Accept implements engine.Journal. The store keeps Data until the run's first claim: the caller must not change it.
@@ -63,10 +65,18 @@ func (s *Store) Accept(ctx context.Context, b engine.Batch) ([]engine.Accepted, 
 			recs[k].Seq = uint32(k)
 		}
 		r.key, r.recs, r.frame = keyOf(&n.Head), recs, newFrame(n.ID, recs)
-		size += len(r.frame.value)
+	}
+	for i := range o.runs {
+		f := &o.runs[i].frame
+		if err := s.spill(f); err != nil {
+			o.discard(s)
+			return nil, fmt.Errorf("accept runs: %w", err)
+		}
+		size += len(f.value)
 	}
 	for i := range b.Puts {
 		if err := checkKey(b.Puts[i].Key); err != nil {
+			o.discard(s)
 			return nil, fmt.Errorf("accept runs: %w", err)
 		}
 		size += len(b.Puts[i].Value)
@@ -79,13 +89,26 @@ func (s *Store) Accept(ctx context.Context, b engine.Batch) ([]engine.Accepted, 
 		err = failpoint("accept", "after")
 	}
 	if err != nil {
+		if !errors.Is(err, engine.ErrUnavailable) { // nothing is stored
+			o.discard(s)
+		}
 		return nil, fmt.Errorf("accept runs: %w", err)
 	}
 	answers := make([]engine.Accepted, len(o.runs))
 	for i := range o.runs {
 		answers[i] = o.runs[i].answer
+		if answers[i].Duplicate || answers[i].Dropped {
+			s.discard(&o.runs[i].frame)
+		}
 	}
 	return answers, nil
+}
+
+// discard deletes the files of runs that are not stored.
+func (o *acceptOp) discard(s *Store) {
+	for i := range o.runs {
+		s.discard(&o.runs[i].frame)
+	}
 }
 
 func (o *acceptOp) write(b *batch) error {
@@ -146,6 +169,9 @@ func (o *acceptOp) check(b *batch) error {
 			}
 			r.fail()
 		}
+		if err := r.renew(b.s); err != nil {
+			return err
+		}
 		added++
 		flows[k].runs++
 	}
@@ -195,7 +221,17 @@ func (r *acceptRun) fail() {
 	r.recs = append(slices.Clip(r.recs), engine.Record{
 		Seq: uint32(len(r.recs)), At: r.new.At, Format: engine.RecordFormat, Kind: engine.KindSignal, Key: "full", Reason: "full",
 	})
-	r.frame = newFrame(r.new.ID, r.recs)
+	r.stale = true
+}
+
+// renew makes the frame of a run again that the writer changed.
+func (r *acceptRun) renew(s *Store) error {
+	if !r.stale {
+		return nil
+	}
+	s.discard(&r.frame)
+	r.frame, r.stale = newFrame(r.new.ID, r.recs), false
+	return s.spill(&r.frame)
 }
 
 // taken reports whether a run that is not archived has this id.
@@ -209,7 +245,7 @@ func (r *acceptRun) rename() {
 	copy(ms[2:], r.new.ID[:6])
 	binary.BigEndian.PutUint64(ms[:], binary.BigEndian.Uint64(ms[:])+1)
 	copy(r.new.ID[:6], ms[2:])
-	r.frame = newFrame(r.new.ID, r.recs)
+	r.stale = true
 }
 
 // inWindow looks a key up in the days whose keys can still be held.

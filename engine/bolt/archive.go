@@ -139,6 +139,9 @@ func (s *Store) move(runs []*run) (moved int, err error) {
 		return 0, err
 	}
 	_ = failpoint("archive", "after")
+	for _, r := range runs {
+		s.report("delete a file of "+blobDir, s.blobs.forget(r.id))
+	}
 	all = len(s.history.oldestFirst())
 	_, err = s.makeRoom(s.policy.Load(), &all)
 	return len(runs), err
@@ -186,7 +189,11 @@ func (s *Store) fillParcel(p *parcel, runs []*run) error {
 			c := tx.Bucket(bucketJournal).Cursor()
 			for len(p.runs) < len(runs) && (len(src) == 0 || !p.startsPack(len(src))) {
 				r := runs[len(p.runs)]
-				src = appendJournal(src, r.id, entriesOf(c, r.id))
+				entries, err := s.entriesOf(c, r.id)
+				if err != nil {
+					return err
+				}
+				src = appendJournal(src, r.id, entries)
 				p.runs = append(p.runs, r)
 			}
 			return nil
@@ -201,18 +208,24 @@ func (s *Store) fillParcel(p *parcel, runs []*run) error {
 }
 
 // entriesOf reads a run's journal as it is stored. A record that does not unpack is kept as it is: reading it
-// later tells of the damage.
-func entriesOf(c *bbolt.Cursor, id engine.RunID) (entries []entry) {
+// later tells of the damage. An error is a file that cannot be read now.
+func (s *Store) entriesOf(c *bbolt.Cursor, id engine.RunID) (entries []entry, err error) {
 	start := journalKey(id, 0)
 	for k, v := c.Seek(start[:]); len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
-		_, err := eachRecord(k, v, func(seq uint32, record []byte) {
-			entries = append(entries, entry{seq, record})
-		})
+		body, err := s.blobs.whole(k, v)
+		if err != nil && !errors.Is(err, engine.ErrDamaged) {
+			return nil, err
+		}
+		if err == nil {
+			_, err = eachRecord(k, body, func(seq uint32, record []byte) {
+				entries = append(entries, entry{seq, record})
+			})
+		}
 		if err != nil {
 			entries = append(entries, entry{seqOf(k), v})
 		}
 	}
-	return entries
+	return entries, nil
 }
 
 func seqOf(journalKey []byte) uint32 { return binary.BigEndian.Uint32(journalKey[16:]) }

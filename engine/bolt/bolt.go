@@ -3,7 +3,8 @@
 // The file state.db holds only truth: the journals of unfinished runs, keys under their dedupe window, the small
 // values of the KV, deliveries, and finished runs that have not been moved yet. Everything that a scheduler or a
 // list needs besides is a table in memory, rebuilt from the journals at the start. One goroutine, the writer,
-// owns all write transactions and puts the calls of many callers into one commit. The archiver moves finished
+// owns all write transactions and puts the calls of many callers into one commit. Large journal values lie in files of
+// their own while their run is here. The archiver moves finished
 // runs to segments, bbolt files of at most a day, which retention deletes whole.
 package bolt
 
@@ -57,7 +58,7 @@ func (o Options) withDefaults() Options {
 // The buckets of state.db. A stored name or layout changes only together with formatVersion.
 var (
 	bucketMeta       = []byte("meta")       // name -> text: format, id, epoch, clean; from -> sealed run16
-	bucketJournal    = []byte("j")          // run16 seq4 -> framed record
+	bucketJournal    = []byte("j")          // run16 seq4 -> framed records, or the name of a file in blobs/ that holds them
 	bucketParked     = []byte("parked")     // run16 -> sealed note about a run that waits, or nothing when it went on
 	bucketDone       = []byte("done")       // run16 -> sealed row: finished, not archived
 	bucketDedup      = []byte("dedup")      // yyyymmdd of the expiry -> bucket of key16 -> sealed run16 expiry8
@@ -99,6 +100,7 @@ type Store struct {
 	backlog  []*run        // finished, in the order of their end, not archived
 	due      chan struct{} // the earliest wake time changed
 	history  history
+	blobs    blobs
 	retain   atomic.Pointer[engine.Retention]
 	policy   atomic.Pointer[policy] // what it said last
 	stored   [2]tally               // deliveries and kept ones
@@ -154,6 +156,9 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	}
 	if err := s.openState(side); err != nil {
 		return nil, err
+	}
+	if err := s.blobs.open(s); err != nil {
+		return nil, startError(err, "let this user read and write %s", filepath.Join(dir, blobDir))
 	}
 	if err := s.load(); err != nil {
 		return nil, err
@@ -275,7 +280,7 @@ func (s *Store) Stats(ctx context.Context) (engine.Stats, error) {
 	if err != nil {
 		return st, fmt.Errorf("stats: %w", err)
 	}
-	st.Bytes += info.Size()
+	st.Bytes += info.Size() + s.blobs.total.Load()
 	return st, ctx.Err()
 }
 

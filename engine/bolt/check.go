@@ -48,6 +48,7 @@ type checker struct {
 	do     string
 	plain  *zstd.Decoder
 	known  map[string]*segment
+	blobs  blobs
 	done   map[engine.RunID]finishedRun
 	parked map[engine.RunID][]byte // notes
 	from   engine.RunID            // below which every unfinished run has one
@@ -71,7 +72,7 @@ func Check(ctx context.Context, dir string) (Report, error) {
 	c := &checker{
 		ctx: ctx, dir: dir, known: map[string]*segment{}, done: map[engine.RunID]finishedRun{}, parked: map[engine.RunID][]byte{},
 	}
-	c.report.Findings = []Finding{}
+	c.report.Findings, c.blobs.dir = []Finding{}, filepath.Join(dir, blobDir)
 	if _, err := os.ReadDir(dir); err != nil {
 		return c.report, startError(err, "name the folder that holds %s, and let this user read it", stateFile)
 	}
@@ -93,6 +94,10 @@ func Check(ctx context.Context, dir string) (Report, error) {
 	c.begin(".", "make room: new runs are refused until then")
 	if free, total, err := space(dir); err == nil && free < lowWater(total) {
 		c.found("%d MB of the disk are free, fewer than the %d MB that must be", free>>20, lowWater(total)>>20)
+	}
+	c.begin(blobDir, "let this user read it")
+	if err := c.blobs.list(func(_ engine.RunID, f blob) error { c.report.Bytes += f.size; return nil }); err != nil {
+		c.foundError(err)
 	}
 	return c.report, ctx.Err()
 }
@@ -321,8 +326,12 @@ func (c *checker) checkJournals(t *tree) {
 			end()
 			l = &loaded{id: id}
 		}
-		if err := l.add(k, bytes.Clone(v)); err != nil {
+		err := l.add(&c.blobs, k, bytes.Clone(v))
+		switch {
+		case errors.Is(err, engine.ErrNewerFormat):
 			c.tell(fmt.Sprintf("run %s: %v", l.id, err), "use the newer release")
+		case err != nil:
+			c.tell(err.Error(), "let this user read "+blobDir)
 		}
 	}, nil)
 	end()

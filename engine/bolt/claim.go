@@ -98,11 +98,29 @@ func (s *Store) loadClaims(ctx context.Context, claims []*engine.Claim) []*engin
 			return true
 		}
 		r := c.Token.(token).run
+		if !errors.Is(err, engine.ErrDamaged) && !errors.Is(err, engine.ErrNotFound) { // which says nothing about the run
+			s.log.Error("a run cannot be read; it is tried again", "run", c.Run.String(), "err", err)
+			s.postpone(c.Token.(token))
+			return true
+		}
 		if err := s.quarantine(ctx, r, err); err != nil {
 			s.log.Error("quarantine a damaged run", "run", c.Run.String(), "err", err)
 		}
 		return true
 	})
+}
+
+// readAgain is after how long a run is claimed again whose journal could not be read.
+const readAgain = 10 * time.Second
+
+// postpone gives a claim back for a while.
+func (s *Store) postpone(tok token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tok.run.state == claimed && tok.run.epoch == tok.epoch {
+		s.table.park(tok.run, now().Add(readAgain))
+		s.timerChanged()
+	}
 }
 
 // begins reports whether a record shows that a step has begun.
@@ -148,12 +166,18 @@ func (s *Store) Append(ctx context.Context, c *engine.Claim, recs []engine.Recor
 		started: hasBegun(recs),
 	}
 	what := stage(recs, then)
-	err := failpoint(what, "before")
+	err := s.spill(&o.frame)
+	if err == nil {
+		err = failpoint(what, "before")
+	}
 	if err == nil {
 		err = s.do(ctx, o, len(o.frame.value), second)
 	}
 	if err == nil {
 		err = failpoint(what, "after")
+	}
+	if err != nil && !errors.Is(err, engine.ErrUnavailable) { // it is not stored
+		s.discard(&o.frame)
 	}
 	if errors.Is(err, engine.ErrLost) || errors.Is(err, engine.ErrConflict) {
 		if s.isStored(ctx, c.Run, recs) {
@@ -384,7 +408,10 @@ func (o *signalOp) write(b *batch) error {
 	}
 	o.rec.Seq = st.seq
 	before := b.bytes
-	f := newFrame(o.id, []engine.Record{o.rec})
+	f := newFrame(o.id, []engine.Record{o.rec}) // its Seq is known only here
+	if err := b.s.spill(&f); err != nil {
+		return err
+	}
 	if err := b.putFrame(&f); err != nil {
 		return storageError(err)
 	}
@@ -494,7 +521,14 @@ func (s *Store) readState(id engine.RunID, from uint32) (recs []engine.Record, e
 			next = seqOf(k)
 		}
 		for ; len(k) == len(start) && engine.RunID(k) == id; k, v = c.Next() {
-			some, _, err := decodeFrame(k, v)
+			v, err := s.blobs.whole(k, v)
+			if err != nil && !errors.Is(err, engine.ErrDamaged) {
+				return err
+			}
+			var some []engine.Record
+			if err == nil {
+				some, _, err = decodeFrame(k, v)
+			}
 			if err == nil && seqOf(k) != next {
 				err = fmt.Errorf("run %s: %w: record %d where %d was due", id, engine.ErrDamaged, seqOf(k), next)
 			}

@@ -50,6 +50,7 @@ const (
 type frame struct {
 	key   [20]byte
 	value []byte
+	blob  blob // the file that value names
 }
 
 func journalKey(id engine.RunID, seq uint32) (key [20]byte) {
@@ -117,7 +118,7 @@ func newFrame(id engine.RunID, recs []engine.Record) frame {
 		w.raw = buf
 	}
 	workbenches.Put(w)
-	return frame{journalKey(id, recs[0].Seq), value}
+	return frame{key: journalKey(id, recs[0].Seq), value: value}
 }
 
 // setOrder fills in the order of acceptance, which the writer gives.
@@ -130,7 +131,7 @@ func (f *frame) setOrder(order uint64) {
 const maxRatio = 256
 
 // eachRecord calls f with every encoded record in a journal value and gives the order, if the value carries one. The
-// records point into value unless it was compressed. On damage f has seen what stands before it.
+// records point into value unless it was compressed. A value that names a file must be made whole before. On damage f has seen what stands before it.
 func eachRecord(key, value []byte, f func(seq uint32, record []byte)) (order uint64, err error) {
 	damaged := func(what string) error {
 		return fmt.Errorf("%w: %s of key %x", engine.ErrDamaged, what, key)

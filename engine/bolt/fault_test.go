@@ -178,7 +178,9 @@ func child(dir string) {
 		go func() {
 			for {
 				n := newRun("w")
-				n.Data = event(rand.Int())
+				if n.Data = event(rand.Int()); rand.IntN(8) == 0 {
+					n.Data = noise(300 << 10)
+				}
 				if acc, err := s.Accept(ctx, engine.Batch{Runs: []engine.NewRun{n}}); err == nil {
 					say("acked", acc[0].ID)
 				}
@@ -202,8 +204,12 @@ func child(dir string) {
 				if err := s.Append(ctx, c, start, engine.Then{}); err != nil {
 					return
 				}
+				var output []byte
+				if rand.IntN(8) == 0 {
+					output = noise(400 << 10)
+				}
 				end := []engine.Record{
-					{At: time.Now(), Kind: engine.KindStepCompleted, Step: "a", Attempt: attempt, Status: engine.StatusSucceeded},
+					{At: time.Now(), Kind: engine.KindStepCompleted, Step: "a", Attempt: attempt, Status: engine.StatusSucceeded, Data: output},
 					{At: time.Now(), Kind: engine.KindFinished, Status: engine.StatusSucceeded},
 				}
 				if s.Append(ctx, c, end, engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusSucceeded}}) == nil {
@@ -215,7 +221,8 @@ func child(dir string) {
 }
 
 // TestKill kills a child under load, as often as BELLHOP_KILLS says, 5 times by default, and checks that every
-// acknowledged run is there, that no finished one is ready again, and that all journals keep the laws.
+// acknowledged run is there, that no finished one is ready again, that all journals keep the laws, and that every file of
+// a large value is that of a run.
 func TestKill(t *testing.T) {
 	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("BELLHOP_KILLS")); err == nil {
@@ -225,12 +232,20 @@ func TestKill(t *testing.T) {
 	acked, done := map[engine.RunID]bool{}, map[engine.RunID]bool{}
 	for range kills {
 		runChild(t, dir, acked, done)
+		for _, f := range check(t, dir).Findings {
+			t.Errorf("%s: %s", f.File, f.Problem)
+		}
 	}
 	s, err := bolt.Open(dir, bolt.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeStore(t, s)
+	for _, name := range blobFiles(t, dir) {
+		if _, err := s.Read(context.Background(), runOf(t, name), 0); err != nil {
+			t.Errorf("the file %s is left behind: %v", name, err)
+		}
+	}
 	ctx := context.Background()
 	for id := range acked {
 		recs, err := s.Read(ctx, id, 0)

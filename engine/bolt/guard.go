@@ -27,7 +27,7 @@ const (
 	lockFile     = "bellhop.lock"
 
 	// formatVersion is the newest layout of the directory that this build reads and the one that it writes. Before 2 there
-	// was no bucketParked.
+	// were no bucketParked and no blobs.
 	formatVersion = 2
 
 	lockTimeout = time.Second

@@ -152,7 +152,7 @@ func (s *Store) loadJournals(tx *bbolt.Tx, known map[engine.RunID]bool, read []e
 				l = &loaded{id: id}
 				live = append(live, l)
 			}
-			if err := l.add(k, v); err != nil {
+			if err := l.add(&s.blobs, k, v); err != nil {
 				return nil, err
 			}
 		}
@@ -175,7 +175,7 @@ func (s *Store) loadJournals(tx *bbolt.Tx, known map[engine.RunID]bool, read []e
 			l = &loaded{id: id}
 			live = append(live, l)
 		}
-		if err := l.add(k, v); err != nil {
+		if err := l.add(&s.blobs, k, v); err != nil {
 			return nil, err
 		}
 		k, v = c.Next()
@@ -191,10 +191,16 @@ func (s *Store) loadJournals(tx *bbolt.Tx, known map[engine.RunID]bool, read []e
 
 var errNoJournal = fmt.Errorf("%w: its journal is not where it belongs", engine.ErrDamaged)
 
-// add folds one journal entry into a loaded run. An error is a journal that a newer release wrote.
-func (l *loaded) add(k, v []byte) error {
-	recs, order, err := decodeFrame(k, v)
-	if errors.Is(err, engine.ErrNewerFormat) {
+// add folds one journal entry into a loaded run. An error is a journal that a newer release wrote, or a file that cannot
+// be read.
+func (l *loaded) add(b *blobs, k, v []byte) error {
+	var recs []engine.Record
+	var order uint64
+	body, err := b.whole(k, v)
+	if err == nil {
+		recs, order, err = decodeFrame(k, body)
+	}
+	if err != nil && !errors.Is(err, engine.ErrDamaged) {
 		return err
 	}
 	r := &l.run
@@ -202,7 +208,7 @@ func (l *loaded) add(k, v []byte) error {
 		err = fmt.Errorf("%w: record %d where %d was due", engine.ErrDamaged, seqOf(k), r.seq)
 	}
 	r.seq = seqOf(k) + max(1, uint32(len(recs)))
-	r.bytes += int64(len(k) + len(v))
+	r.bytes += storedSize(k, v)
 	for i := range recs {
 		if e := l.fold(&recs[i], order); err == nil {
 			err = e

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -32,15 +34,46 @@ type SnapshotFile struct {
 	Name string // relative to the data folder, with slashes; see [IsSnapshotFile]
 	Size int64
 	file *os.File
+	path string // of one that is opened only while it is read, because there may be thousands
 }
 
 // Content reads the file from its begin.
-func (f *SnapshotFile) Content() io.Reader { return io.NewSectionReader(f.file, 0, f.Size) }
+func (f *SnapshotFile) Content() io.Reader {
+	if f.path != "" {
+		return &lateReader{f: f}
+	}
+	return io.NewSectionReader(f.file, 0, f.Size)
+}
+
+// A lateReader opens its file at the first read and closes it at the end.
+type lateReader struct {
+	f    *SnapshotFile
+	done int64
+}
+
+func (r *lateReader) Read(p []byte) (n int, err error) {
+	if r.done >= r.f.Size {
+		return 0, io.EOF
+	}
+	if r.f.file == nil {
+		if r.f.file, err = os.Open(r.f.path); err != nil {
+			return 0, err
+		}
+	}
+	n, err = r.f.file.ReadAt(p[:min(int64(len(p)), r.f.Size-r.done)], r.done)
+	if r.done += int64(n); r.done == r.f.Size {
+		err = r.f.file.Close()
+		r.f.file = nil
+	}
+	return n, err
+}
 
 // Close lets go of the files and removes the copies.
 func (s *Snapshot) Close() {
 	for _, f := range s.Files {
-		_ = f.file.Close()
+		if f.file != nil {
+			_ = f.file.Close()
+		}
 	}
 	s.close()
 }
@@ -54,14 +87,24 @@ func (s *Snapshot) add(name, path string) error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	s.Files = append(s.Files, SnapshotFile{name, info.Size(), f})
+	s.Files = append(s.Files, SnapshotFile{Name: name, Size: info.Size(), file: f})
 	return nil
+}
+
+func (s *Snapshot) addBlob(path string, id engine.RunID, b blob) {
+	s.Files = append(s.Files, SnapshotFile{Name: blobDir + "/" + b.file(id), Size: b.size, path: path})
 }
 
 var segmentName = regexp.MustCompile(`^` + historyDir + `/(0|[1-9][0-9]{0,4})/[0-9]{8}-[1-9][0-9]{0,5}\.db$`)
 
 // IsSnapshotFile reports whether a name is one that a file of a snapshot can have.
-func IsSnapshotFile(name string) bool { return name == stateFile || segmentName.MatchString(name) }
+func IsSnapshotFile(name string) bool {
+	if file, ok := strings.CutPrefix(name, blobDir+"/"); ok {
+		_, _, ok = parseBlobName(file)
+		return ok
+	}
+	return name == stateFile || segmentName.MatchString(name)
+}
 
 // Snapshot copies what is still being written, and keeps the other files open, so that what retention deletes meanwhile
 // stays readable. The archiver waits until it returns; accepts and runs do not. There is one snapshot at a time; a
@@ -112,7 +155,7 @@ func (s *Store) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 		name := historyDir + "/" + g.name
 		path := filepath.Join(s.dir, historyDir, filepath.FromSlash(g.name))
 		if live := s.history.find(g.name); live == nil || !s.history.closed(live, now()) {
-			if path, err = s.copySegment(ctx, path, filepath.Join(spool, filepath.Base(filepath.Dir(path))+"-"+filepath.Base(path))); err != nil {
+			if path, err = s.copyFile(ctx, path, filepath.Join(spool, filepath.Base(filepath.Dir(path))+"-"+filepath.Base(path))); err != nil {
 				return nil, err
 			}
 		}
@@ -120,7 +163,35 @@ func (s *Store) Snapshot(ctx context.Context) (_ *Snapshot, err error) {
 			return nil, err
 		}
 	}
-	return snap, ctx.Err()
+	return snap, cmp.Or(s.linkBlobs(ctx, snap, spool), ctx.Err())
+}
+
+// linkBlobs puts the files of large journal values in, under names of their own: what their runs become meanwhile does
+// not take them away. The caller holds moveMu, so none that the copied state names is gone yet.
+func (s *Store) linkBlobs(ctx context.Context, snap *Snapshot, spool string) error {
+	s.blobs.mu.Lock()
+	files := map[engine.RunID][]blob{}
+	for id, have := range s.blobs.files {
+		files[id] = slices.Clone(have)
+	}
+	s.blobs.mu.Unlock()
+	for id, have := range files {
+		for _, b := range have {
+			from, to := filepath.Join(s.dir, blobDir, b.file(id)), filepath.Join(spool, b.file(id))
+			err := os.Link(from, to)
+			if errors.Is(err, os.ErrNotExist) {
+				continue // what it was for was refused
+			}
+			if err != nil { // a file system without links
+				_, err = s.copyFile(ctx, from, to)
+			}
+			if err != nil {
+				return err
+			}
+			snap.addBlob(to, id, b)
+		}
+	}
+	return nil
 }
 
 // roomFor refuses a copy that would leave too little room for the runs.
@@ -131,7 +202,7 @@ func (s *Store) roomFor(size int64) error {
 	return nil
 }
 
-func (s *Store) copySegment(ctx context.Context, from, to string) (string, error) {
+func (s *Store) copyFile(ctx context.Context, from, to string) (string, error) {
 	src, err := os.Open(from)
 	if err != nil {
 		return "", err
@@ -179,7 +250,11 @@ func OpenSnapshot(dir string) (_ *Snapshot, err error) {
 			return nil, startError(err, "restore an earlier backup of %s", dir)
 		}
 	}
-	return snap, nil
+	files := blobs{dir: filepath.Join(dir, blobDir)}
+	return snap, files.list(func(id engine.RunID, b blob) error {
+		snap.addBlob(filepath.Join(files.dir, b.file(id)), id, b)
+		return nil
+	})
 }
 
 // begin puts state.db in, and returns the segments that it knows of.

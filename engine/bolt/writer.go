@@ -293,7 +293,7 @@ func (b *batch) putFrame(f *frame) error {
 	if len(f.value) == 0 {
 		return nil
 	}
-	b.bytes += int64(len(f.value)) + int64(len(f.key))
+	b.bytes += int64(len(f.value)) + int64(len(f.key)) + f.blob.size
 	return b.bucket(bucketJournal).Put(f.key[:], f.value)
 }
 
@@ -380,11 +380,14 @@ func storageError(err error) error {
 // failed fsync above all: after that the kernel may have dropped the pages, and trying again proves nothing.
 func commitError(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) && (path.Op == "write" || path.Op == "truncate") &&
-		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)) {
+	if errors.As(err, &path) && (path.Op == "write" || path.Op == "truncate") && noSpace(err) {
 		return err
 	}
 	return fault{fmt.Errorf("commit: %w", err)}
+}
+
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
 // rejectBatch answers all requests of a batch that was not stored. It reports whether the writer must end.
@@ -395,9 +398,7 @@ func (s *Store) rejectBatch(reqs []*request, err error) (broken bool) {
 		s.queue.close(fmt.Errorf("%w: %w", engine.ErrClosed, f.error))
 		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, f.error)
 	} else {
-		s.log.Error("the disk takes no more", "err", err)
-		s.disk.filled()
-		s.wakeHousekeeping()
+		s.outOfSpace(err)
 		err = &engine.FullError{Reason: "disk", RetryAfter: diskRetry}
 	}
 	for _, r := range reqs {
@@ -406,8 +407,7 @@ func (s *Store) rejectBatch(reqs []*request, err error) (broken bool) {
 	}
 	if broken {
 		s.queue.abandon(err)
-		s.log.Error("the store stops: a commit failed", "err", f.error)
-		s.fatal <- f.error
+		s.fail(f.error)
 	}
 	return broken
 }

@@ -60,6 +60,7 @@ var tests = []struct {
 	{"I8 a timer due while down fires at the start", i8DueWhileDown},
 	{"I9 a lane runs in order", i9Lane},
 	{"I10 an append is all or nothing", i10Atomic},
+	{"I10 large records are kept like small ones", i10Large},
 	{"I11 an append must fit the end of the journal", i11CAS},
 	{"I12 a repeated append is found", i12Repeat},
 	{"I13 a claim ends with Park, Release and Finish", i13ClaimEnds},

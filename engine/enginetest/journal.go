@@ -3,8 +3,10 @@ package enginetest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -520,6 +522,68 @@ func i15Extend(h *harness) {
 	}
 	h.append(c, engine.Then{Kind: engine.Release})
 	h.wantErr(h.Extend(h.ctx, c), engine.ErrLost)
+}
+
+// i10Large takes records of a size that a store may keep elsewhere through all that can happen to a run.
+func i10Large(h *harness) {
+	noise := rand.NewChaCha8([32]byte{1})
+	large := func(size int) []byte {
+		b := make([]byte, size)
+		_, _ = noise.Read(b)
+		return b
+	}
+	n := h.newRun()
+	n.Data = large(700 << 10)
+	h.acceptAll(n)
+	again := n
+	again.Data = bytes.Clone(n.Data)
+	if acc, err := h.Accept(h.ctx, engine.Batch{Runs: []engine.NewRun{again}}); err != nil || !acc[0].Duplicate {
+		h.Fatalf("the same run again: %v, %v", acc, err)
+	}
+	c := h.claimRun(n.ID)
+	output := completed("a", 1)
+	output.Data = large(2 << 20)
+	h.append(c, engine.Then{}, started("a", 1), output)
+	lost := *c
+	lost.Seq--
+	h.wantErr(h.Append(h.ctx, &lost, []engine.Record{{At: time.Now(), Kind: engine.KindStepCompleted, Step: "b", Data: large(1 << 20)}}, engine.Then{}), engine.ErrConflict)
+	word := large(400 << 10)
+	if err := h.Signal(h.ctx, n.ID, engine.Signal{ID: "s", Kind: "callback", Data: word}); err != nil {
+		h.Fatal(err)
+	}
+	h.restart()
+	verify := func(when string) {
+		h.Helper()
+		recs := h.read(n.ID)
+		if got := kinds(recs[:4]); got != "accepted step_started step_completed signal" {
+			h.Fatalf("%s: the journal is %s", when, got)
+		}
+		var sig engine.Signal
+		if err := json.Unmarshal(recs[3].Data, &sig); err != nil || !bytes.Equal(sig.Data, word) {
+			h.Fatalf("%s: the signal is another (%v)", when, err)
+		}
+		if !bytes.Equal(recs[0].Data, n.Data) || !bytes.Equal(recs[2].Data, output.Data) {
+			h.Fatalf("%s: what was stored is not what is read", when)
+		}
+	}
+	verify("after a restart")
+	c = h.claimRun(n.ID)
+	if len(c.Journal) != 4 || !bytes.Equal(c.Journal[2].Data, output.Data) {
+		h.Fatalf("a claim has %d records, or another output", len(c.Journal))
+	}
+	h.append(c, engine.Then{Kind: engine.Finish, Row: engine.Row{Status: engine.StatusSucceeded}}, finished(engine.StatusSucceeded))
+	verify("when it has ended")
+	h.restart()
+	verify("after another restart")
+	for deadline := time.Now().Add(wait); ; time.Sleep(10 * time.Millisecond) {
+		if st, err := h.Stats(h.ctx); err != nil || st.Backlog == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			h.Fatal("it does not get into the history")
+		}
+	}
+	verify("in the history")
 }
 
 func i16Signal(h *harness) {
