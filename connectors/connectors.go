@@ -27,7 +27,7 @@ type Connector struct {
 	Fields        Schema       // what a connection holds besides secrets
 	Auth          []AuthScheme // how a connection may sign its calls; none: it needs no connection
 	SigningSecret *Secret      // what a person enters to verify deliveries; nil: the connector has no use for one
-	Hosts         []string     // where secrets may go, such as api.example.com or *.example.com; nil: for the action to decide
+	Hosts         []string     // where secrets may go, such as api.example.com or *.example.com; nil: the connection says it
 	Rate          Rate         // what one connection may send; zero: nothing is known
 
 	Schemas   map[string]Schema // shared parts; `$ref: "#/schemas/<name>"` in any schema of the connector means them
@@ -125,7 +125,7 @@ type Connection struct {
 	Fields    map[string]any    // what is not secret
 	Secrets   map[string]string // never in history, logs or expressions
 	Kept      map[string]any    // what the system said when the connection was made and [Grant] kept; not secret
-	Hosts     []string          // where the secrets may go; empty: as the connector says, else the host of the call's own URL
+	Hosts     []string          // where the secrets may go; empty: as the connector says, else nowhere
 }
 
 // IsZero reports whether no connection was named.

@@ -124,6 +124,9 @@ func connection(b *strings.Builder, c *connectors.Connector) {
 				keys = append(keys, name+": "+text(first(f.Examples, "…")))
 			}
 		}
+		if _, asks := c.Fields.Properties["hosts"]; asks {
+			keys = append(keys, "hosts: [api.example.com]")
+		}
 		for _, s := range a.Secrets {
 			if !s.Optional {
 				keys = append(keys, fmt.Sprintf("%s: \"${{ env.%s }}\"", s.Name, strings.ToUpper(c.ID+"_"+s.Name)))

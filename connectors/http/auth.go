@@ -92,9 +92,9 @@ func (r *request) setSecret(name, text string) error {
 	return r.setHeader(name, text)
 }
 
-// mayGo checks the host of the call against the hosts of the connection. A connection that lists none trusts the
-// hosts that its workflows name. A leading *. stands for one or more whole labels; an entry without a port admits
-// every port.
+// mayGo checks the host of the call against the hosts of the connection. One that has a secret must name them: otherwise
+// whoever edits a workflow could send it anywhere. A leading *. stands for one or more whole labels; an entry without a
+// port admits every port.
 func mayGo(conn connectors.Connection, u *url.URL) error {
 	if !wire.ASCIIHost(u) {
 		return errors.New("url: a host that gets a secret is written in ASCII (xn--…), so that it cannot be mistaken")
@@ -111,7 +111,10 @@ func mayGo(conn connectors.Connection, u *url.URL) error {
 		allowed = append([]string{b.Host}, allowed...)
 	}
 	if len(allowed) == 0 {
-		return nil
+		if conn.Auth == "" {
+			return nil // it holds no secret
+		}
+		return fmt.Errorf("connection %s does not say where its secret may go; give it a base address, or its hosts, such as hosts: [%s]", conn.Name, u.Host)
 	}
 	for _, entry := range allowed {
 		if wire.HostMatches(entry, u) {

@@ -8,7 +8,11 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors"
 )
 
+// connection may be used with the servers of these tests, unless it names other hosts.
 func connection(auth string, fields map[string]any, hosts ...string) connectors.Connection {
+	if len(hosts) == 0 && fields["base_url"] == nil {
+		hosts = []string{"127.0.0.1", "x.test"}
+	}
 	return connectors.Connection{
 		Name: "acme", Connector: "http", Auth: auth, Fields: fields, Hosts: hosts,
 		Secrets: map[string]string{"token": "hush-hush", "password": "pass word"},
@@ -62,6 +66,8 @@ func TestBadConnections(t *testing.T) {
 	missing.Secrets = nil
 	injected := connection("bearer", nil)
 	injected.Secrets = map[string]string{"token": "hush\r\nX-Evil: 1"}
+	nowhere := connection("bearer", nil)
+	nowhere.Hosts = nil
 	for want, tt := range map[string]struct {
 		conn    connectors.Connection
 		headers map[string]any
@@ -74,6 +80,7 @@ func TestBadConnections(t *testing.T) {
 		"is set by the connection":      {connection("bearer", nil), map[string]any{"authorization": "mine"}},
 		"the header host cannot be set": {connection("header", map[string]any{"header": "host"}), nil},
 		"base_url is not an address":    {connection("bearer", map[string]any{"base_url": "example.com"}), nil},
+		"hosts: [x.test]":               {nowhere, nil},
 	} {
 		_, err := do(t, tt.conn, map[string]any{"url": "http://x.test/", "headers": tt.headers})
 		if err == nil || !strings.Contains(err.Error(), want) || !connectors.IsPermanent(err) || strings.Contains(err.Error(), "hush") {
@@ -93,7 +100,7 @@ func TestHosts(t *testing.T) {
 		hosts, url string
 		want       bool
 	}{
-		{"", "https://any.example.com/", true}, // a connection that names none trusts its workflows
+		{"", "https://any.example.com/", false}, // whoever edits a workflow must not decide where a secret goes
 		{"example.com", "https://example.com/", true},
 		{"example.com", "https://EXAMPLE.com./", true},
 		{"example.com", "https://example.com:8443/", true},
@@ -122,11 +129,9 @@ func TestHosts(t *testing.T) {
 		{"[::1]:81", "http://[::1]/", false},
 	} {
 		before := sent
-		var hosts []string
-		if tt.hosts != "" {
-			hosts = strings.Split(tt.hosts, ",")
-		}
-		_, err := doWith(t, client, connection("bearer", nil, hosts...), map[string]any{"url": tt.url})
+		conn := connection("bearer", nil)
+		conn.Hosts = strings.FieldsFunc(tt.hosts, func(r rune) bool { return r == ',' })
+		_, err := doWith(t, client, conn, map[string]any{"url": tt.url})
 		if (err == nil) != tt.want || (sent > before) != tt.want {
 			t.Errorf("%s at %s: sent %t, error %v", tt.hosts, tt.url, sent > before, err)
 		}

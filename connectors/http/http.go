@@ -43,7 +43,7 @@ func New() *connectors.Connector {
 				},
 				"hosts": {
 					Type: "array", Items: &connectors.Schema{Type: "string"}, Title: "Hosts",
-					Description: "Where the secrets may go, such as api.example.com or *.example.com. Without hosts and base address they go to the host of each url that a workflow names.",
+					Description: "Where the secrets may go, such as api.example.com or *.example.com. Not needed with a base address, unless they may go elsewhere too.",
 				},
 				"username": {Type: "string", Title: "User name"},
 				"header":   {Type: "string", Title: "Header", Default: defaultHeader},

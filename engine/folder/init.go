@@ -25,7 +25,7 @@ storage: {max: 2GB, days: 30}
 outbound: {allow: [127.0.0.1/32]}
 
 # connections:
-#   my-crm: {connector: http, auth: bearer, token: "${{ env.CRM_TOKEN }}"}
+#   my-crm: {connector: http, auth: bearer, hosts: [crm.example.com], token: "${{ env.CRM_TOKEN }}"}
 `
 
 const firstIgnore = "data/\n"

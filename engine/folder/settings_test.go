@@ -30,7 +30,7 @@ storage: {max: 2GB, days: 30}
 outbound:
   allow: [10.0.0.0/8, "fd00::/8", 192.168.1.7]
 connections:
-  crm: {connector: http, auth: bearer, token: "${{ env.CRM_TOKEN }}"}
+  crm: {connector: http, auth: bearer, hosts: [crm.example.com], token: "${{ env.CRM_TOKEN }}"}
   old_crm:
     connector: http
     auth: basic
@@ -47,7 +47,7 @@ connections:
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("192.168.1.7/32"),
 		}},
 		Connections: map[string]map[string]any{
-			"crm":     {"connector": "http", "auth": "bearer", "token": "${{ env.CRM_TOKEN }}"},
+			"crm":     {"connector": "http", "auth": "bearer", "hosts": []any{"crm.example.com"}, "token": "${{ env.CRM_TOKEN }}"},
 			"old_crm": {"connector": "http", "auth": "basic", "username": "no", "password": `${{ file("p") }}`},
 		},
 	}

@@ -36,7 +36,11 @@ func Check(settings map[string]map[string]any, reg *connectors.Registry) []Probl
 		d := define(name, settings[name], reg)
 		all = append(all, d.problems...)
 		for _, key := range d.missing {
-			all = append(all, Problem{Connection: name, Key: key, Message: key + " is missing", Warning: true})
+			p := Problem{Connection: name, Key: key, Message: key + " is missing", Warning: true}
+			if key == "hosts" {
+				p.Hint = noHosts
+			}
+			all = append(all, p)
 		}
 		for _, key := range sorted(d.secrets) {
 			if slices.ContainsFunc(d.secrets[key], func(source string) bool { return source != "" && !strings.Contains(source, "${{") }) {
@@ -49,6 +53,8 @@ func Check(settings map[string]map[string]any, reg *connectors.Registry) []Probl
 	}
 	return all
 }
+
+const noHosts = "say where its secret may go, such as hosts: [api.example.com], or give it a base_url"
 
 // variable is a name for the environment variable of a secret, such as MY_CRM_TOKEN.
 func variable(connection, key string) string {
@@ -126,6 +132,10 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 			if raw[key] == nil && c.Fields.Properties[key].Default == nil {
 				d.missing = append(d.missing, key)
 			}
+		}
+		// A connector for any system has no hosts of its own: the connection says where its secrets may go.
+		if _, asks := c.Fields.Properties["hosts"]; asks && len(scheme.Secrets) > 0 && raw["hosts"] == nil && raw["base_url"] == nil {
+			d.missing = append(d.missing, "hosts")
 		}
 	}
 	return d

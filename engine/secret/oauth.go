@@ -271,7 +271,7 @@ func (f *flow) checkIssuer(query url.Values) error {
 // grant keeps what a sign-in gave.
 func (c *Connections) grant(f *flow, g connectors.Grant) error {
 	rec := *f.record
-	rec.Grant, rec.Since = &g, time.Now().UTC()
+	rec.Grant, rec.Since, rec.Renewing = &g, time.Now().UTC(), time.Time{}
 	if err := c.save(f.name, &rec, f.version); err != nil {
 		if errors.Is(err, ErrChanged) {
 			return fmt.Errorf("connection %s was changed while you signed in; begin again", f.name)

@@ -214,6 +214,20 @@ func connections(t *testing.T, dir string, r *connectors.Registry) *secret.Conne
 	return secret.New(nil, r, secret.Options{Vault: vault, HTTP: &http.Client{Timeout: 20 * time.Second}, PublicURL: public, Redactor: &secret.Redactor{}})
 }
 
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// through is connections whose calls go through f.
+func through(t *testing.T, dir string, r *connectors.Registry, f transport) *secret.Connections {
+	t.Helper()
+	vault, err := secret.OpenVault(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret.New(nil, r, secret.Options{Vault: vault, HTTP: &http.Client{Transport: f}, PublicURL: public, Redactor: &secret.Redactor{}})
+}
+
 // consent does what a person does in a browser: sign in, agree, and be sent back. It returns the query of the way back.
 func consent(t *testing.T, address string) url.Values {
 	t.Helper()
@@ -433,27 +447,53 @@ func TestRenewOnce(t *testing.T) {
 	}
 }
 
-// TestTokenIsKeptBeforeUse moves the vault's directory away while a token is renewed: nobody may use a token that is not on
-// disk, and once it can be written nothing is lost, although the provider has rotated the refresh token.
+// TestTokenIsKeptBeforeUse moves the vault's directory away: before the provider is asked, so that it is not asked, and after
+// its answer. Nobody may use a token that is not on disk, and once it can be written nothing is lost, although the
+// provider has rotated the refresh token.
 func TestTokenIsKeptBeforeUse(t *testing.T) {
 	p := newProvider(t)
 	dir := t.TempDir()
-	c := signedIn(t, p, dir)
+	signedIn(t, p, dir)
+	away := dir + ".away"
+	lose := func(t *testing.T) {
+		t.Helper()
+		if err := os.Rename(dir, away); err != nil {
+			t.Error(err)
+		}
+	}
+	back := func(t *testing.T) {
+		t.Helper()
+		if err := os.Rename(away, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := false
+	c := through(t, dir, p.crm("authorization_code", "basic", time.Hour-10*time.Second), func(r *http.Request) (*http.Response, error) {
+		res, err := http.DefaultTransport.RoundTrip(r)
+		if after {
+			after = false
+			lose(t)
+		}
+		return res, err
+	})
 	tokens := c.Tokens("my-crm")
+	lose(t)
 	first, err := tokens(t.Context(), "")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a token that is good for a while: %v", err)
 	}
-	away := dir + ".away"
-	if err := os.Rename(dir, away); err != nil {
-		t.Fatal(err)
+	if token, err := tokens(t.Context(), first); err == nil {
+		t.Fatalf("a token that cannot be kept was handed out: %q", token)
 	}
+	if n := p.count("refresh_token"); n != 0 {
+		t.Errorf("%d requests renewed a token that could not be kept", n)
+	}
+	back(t)
+	after = true
 	if token, err := tokens(t.Context(), first); err == nil {
 		t.Fatalf("a token that is not on disk was handed out: %q", token)
 	}
-	if err := os.Rename(away, dir); err != nil {
-		t.Fatal(err)
-	}
+	back(t)
 	second, err := tokens(t.Context(), first)
 	if err != nil || second == first {
 		t.Fatalf("when the disk is back: %v", err)
@@ -464,6 +504,65 @@ func TestTokenIsKeptBeforeUse(t *testing.T) {
 	c = connections(t, dir, p.crm("authorization_code", "basic", 0))
 	if token, err := c.Tokens("my-crm")(t.Context(), second); err != nil || token == "" {
 		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// TestRenewalThatWasCutOff ends the process during a renewal: before the provider got the request, and after it answered
+// and replaced the refresh token. The first loses nothing; of the second the connection stays, says what happened and
+// where to sign in, and works again after that.
+func TestRenewalThatWasCutOff(t *testing.T) {
+	p := newProvider(t)
+	dir := t.TempDir()
+	crm := p.crm("authorization_code", "basic", time.Hour-10*time.Second)
+	first, err := signedIn(t, p, dir).Tokens("my-crm")(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("the process ended")
+	for _, arrives := range []bool{false, true} {
+		c := through(t, dir, crm, func(r *http.Request) (*http.Response, error) {
+			if arrives {
+				res, err := http.DefaultTransport.RoundTrip(r)
+				if err != nil {
+					return nil, err
+				}
+				res.Body.Close()
+			}
+			return nil, gone
+		})
+		if _, err := c.Tokens("my-crm")(t.Context(), first); !errors.Is(err, gone) {
+			t.Fatalf("got %v", err)
+		}
+		c = connections(t, dir, crm) // a restart
+		token, err := c.Tokens("my-crm")(t.Context(), first)
+		if !arrives {
+			if err != nil || token == first {
+				t.Fatalf("the request never arrived, so the refresh token is good: %v", err)
+			}
+			first = token
+			continue
+		}
+		lost, ok := errors.AsType[*secret.SignInError](err)
+		if !ok || !strings.Contains(lost.Reason, "was cut off") || lost.Link != public+"/connections/my-crm" || !strings.Contains(err.Error(), lost.Link) {
+			t.Fatalf("the answer was lost: %v", err)
+		}
+		i, err := c.Info("my-crm")
+		if err != nil || i.State != secret.StateSignIn || i.Reason != lost.Reason || !i.CanSignIn {
+			t.Errorf("Info: %+v, %v", i, err)
+		}
+		s, err := c.StartSignIn(t.Context(), secret.SignIn{Name: "my-crm"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.FinishSignIn(t.Context(), consent(t, s.URL), ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Test(t.Context(), "my-crm"); err != nil {
+			t.Errorf("after signing in again: %v", err)
+		}
+		if i, err := c.Info("my-crm"); err != nil || i.State != secret.StateWorking {
+			t.Errorf("after signing in again: %+v, %v", i, err)
+		}
 	}
 }
 

@@ -299,7 +299,11 @@ func (c *Connections) resolve(d definition) (connectors.Connection, error) {
 		}
 	}
 	for _, key := range d.missing {
-		note(key, errors.New("it is missing"))
+		text := "it is missing"
+		if key == "hosts" {
+			text = noHosts
+		}
+		note(key, errors.New(text))
 	}
 	if reasons != nil {
 		if len(conn.Hosts) < len(d.hosts) || len(conn.Fields) < len(d.fields) {

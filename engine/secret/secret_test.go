@@ -65,18 +65,18 @@ func TestConnection(t *testing.T) {
 		},
 		{
 			name: "file",
-			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": `${{ file("token.txt") }}`},
-			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "from-a-file"}},
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": `${{ file("token.txt") }}`, "hosts": "a.test"},
+			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "from-a-file"}, Hosts: []string{"a.test"}},
 		},
 		{
 			name: "command",
-			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": `${{ command('echo from-a-command') }}`},
-			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "from-a-command"}},
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": `${{ command('echo from-a-command') }}`, "hosts": "a.test"},
+			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "from-a-command"}, Hosts: []string{"a.test"}},
 		},
 		{
 			name: "part of a text, literal, never expanded twice",
-			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": "a-${{env.TRICK}}-$${{ env.TOKEN }}"},
-			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "a-${{ env.TOKEN }}-${{ env.TOKEN }}"}},
+			raw:  map[string]any{"connector": "api", "auth": "bearer", "token": "a-${{env.TRICK}}-$${{ env.TOKEN }}", "hosts": "a.test"},
+			want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "a-${{ env.TOKEN }}-${{ env.TOKEN }}"}, Hosts: []string{"a.test"}},
 		},
 		{
 			name: "rotation",
@@ -85,8 +85,8 @@ func TestConnection(t *testing.T) {
 		},
 		{
 			name: "signing secret beside an auth",
-			raw:  map[string]any{"connector": "api", "auth": "basic", "username": "ada", "password": "pass-word", "signing_secret": "sign-secret"},
-			want: connectors.Connection{Auth: "basic", Fields: map[string]any{"username": "ada"}, Secrets: map[string]string{"password": "pass-word", "signing_secret": "sign-secret"}},
+			raw:  map[string]any{"connector": "api", "auth": "basic", "username": "ada", "password": "pass-word", "signing_secret": "sign-secret", "hosts": "a.test"},
+			want: connectors.Connection{Auth: "basic", Fields: map[string]any{"username": "ada"}, Secrets: map[string]string{"password": "pass-word", "signing_secret": "sign-secret"}, Hosts: []string{"a.test"}},
 		},
 		{
 			name: "a base address alone",
@@ -120,6 +120,7 @@ func TestConnection(t *testing.T) {
 		{name: "command fails", raw: map[string]any{"connector": "hook", "token": `${{ command("false") }}`}, want: connectors.Connection{Auth: "secret"}, reason: "the command false failed"},
 		{name: "missing secret", raw: map[string]any{"connector": "api", "auth": "bearer"}, want: connectors.Connection{Auth: "bearer"}, reason: "token: it is missing"},
 		{name: "missing field", raw: map[string]any{"connector": "api", "auth": "basic", "password": "pass-word"}, want: connectors.Connection{Auth: "basic", Secrets: map[string]string{"password": "pass-word"}}, reason: "username: it is missing"},
+		{name: "no hosts", raw: map[string]any{"connector": "api", "auth": "bearer", "token": "${{ env.TOKEN }}"}, want: connectors.Connection{Auth: "bearer", Secrets: map[string]string{"token": "env-token-1"}}, reason: "hosts: say where its secret may go"},
 		{name: "no connector", raw: map[string]any{}, reason: "connector is missing"},
 		{name: "unknown connector", raw: map[string]any{"connector": "nope"}, reason: `no connector "nope"`},
 		{name: "unknown auth", raw: map[string]any{"connector": "api", "auth": "oauth"}, want: connectors.Connection{Auth: "oauth"}, reason: "has bearer, basic"},
@@ -187,6 +188,10 @@ func TestCheck(t *testing.T) {
 		{Connection: "none", Key: "connector", Message: `there is no connector "nope"`},
 		{Connection: "odd", Key: "tokn", Message: `unknown key "tokn"; a connection of api has connector, auth, hosts, base_url, token, username`},
 		{Connection: "odd", Key: "token", Message: "token is missing", Warning: true},
+		{
+			Connection: "odd", Key: "hosts", Message: "hosts is missing", Warning: true,
+			Hint: "say where its secret may go, such as hosts: [api.example.com], or give it a base_url",
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

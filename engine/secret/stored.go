@@ -21,8 +21,11 @@ type record struct {
 	Values map[string]any    `json:"values"`
 	Grant  *connectors.Grant `json:"grant,omitempty"` // what a sign-in gave
 	Since  time.Time         `json:"since,omitzero"`  // when Grant was given
-	By     string            `json:"by,omitempty"`    // who entered the values last
-	At     time.Time         `json:"at,omitzero"`     // when
+	// Renewing is set while the refresh token of Grant is being traded. Found after a restart, it says that the answer
+	// may have been lost: a provider that replaces refresh tokens may refuse this one.
+	Renewing time.Time `json:"renewing,omitzero"`
+	By       string    `json:"by,omitempty"` // who entered the values last
+	At       time.Time `json:"at,omitzero"`  // when
 }
 
 // load reads a record of the vault; nil when there is none.
@@ -43,23 +46,32 @@ func (c *Connections) load(name string) (*record, uint64, error) {
 	return &r, version, nil
 }
 
-// save seals a record and makes it what the connection is from now on.
+// save seals a record, makes it what the connection is from now on, and tells who wants to know.
 func (c *Connections) save(name string, r *record, ifVersion uint64) error {
+	if _, err := c.write(name, r, ifVersion); err != nil {
+		return err
+	}
+	c.changed(name)
+	return nil
+}
+
+// write is save for what changes nothing for others. It returns the version.
+func (c *Connections) write(name string, r *record, ifVersion uint64) (uint64, error) {
 	if c.options.Vault == nil {
-		return errors.New("there is no place for secrets here")
+		return 0, errors.New("there is no place for secrets here")
 	}
 	data, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("connection %s: %w", name, err)
+		return 0, fmt.Errorf("connection %s: %w", name, err)
 	}
-	if _, err := c.options.Vault.Put(name, data, ifVersion); err != nil {
-		return fmt.Errorf("connection %s: %w", name, err)
+	version, err := c.options.Vault.Put(name, data, ifVersion)
+	if err != nil {
+		return 0, fmt.Errorf("connection %s: %w", name, err)
 	}
 	c.mu.Lock()
 	c.update(name)
 	c.mu.Unlock()
-	c.changed(name)
-	return nil
+	return version, nil
 }
 
 func (c *Connections) changed(name string) {
@@ -152,7 +164,7 @@ func (c *Connections) enter(name string, in Entry, isNew bool) (*record, uint64,
 		return wrong(key, "%s", message)
 	}
 	if r.Grant != nil && !r.sameAccount(in.Values) {
-		r.Grant, r.Since = nil, time.Time{} // it was given to somebody else
+		r.Grant, r.Since, r.Renewing = nil, time.Time{}, time.Time{} // it was given to somebody else
 	}
 	r.By, r.At = in.By, time.Now().UTC()
 	return &r, version, nil

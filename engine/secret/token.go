@@ -38,10 +38,25 @@ type tokens struct {
 func (t *tokens) forget() { t.grant, t.since = nil, time.Time{} }
 
 // SignInError says that a person has to sign in, for the first time or again. Another try does not help.
-type SignInError struct{ Connection, Reason string }
+type SignInError struct {
+	Connection, Reason string
+	Link               string // where in Bellhop one does that; empty: its address is not known
+}
 
 func (e *SignInError) Error() string {
-	return fmt.Sprintf("connection %s needs somebody to sign in: %s", e.Connection, e.Reason)
+	text := fmt.Sprintf("connection %s needs somebody to sign in: %s", e.Connection, e.Reason)
+	if e.Link != "" {
+		text += "; sign in at " + e.Link
+	}
+	return text
+}
+
+func (c *Connections) signInError(name, reason string) error {
+	e := &SignInError{Connection: name, Reason: reason}
+	if c.options.PublicURL != "" {
+		e.Link = c.options.PublicURL + "/connections/" + url.PathEscape(name)
+	}
+	return connectors.Permanent(e)
 }
 
 // Tokens returns the source of access tokens of a connection, or nil when its auth has none. Whoever asks at the same
@@ -169,15 +184,26 @@ func (c *Connections) renew(ctx context.Context, e *entry, conn connectors.Conne
 	}
 	switch {
 	case rec == nil || rec.Grant == nil:
-		return "", connectors.Permanent(&SignInError{e.name, "nobody has signed in yet"})
+		return "", c.signInError(e.name, "nobody has signed in yet")
 	case rec.Grant.Refresh == "":
-		return "", connectors.Permanent(&SignInError{e.name, "the sign-in has ended, and it cannot be renewed without a person"})
+		return "", c.signInError(e.name, "the sign-in has ended, and it cannot be renewed without a person")
+	}
+	// The answer may replace the refresh token, and then it is the only copy. So that it is not asked for in vain, what is
+	// about to happen is written first: a disk that takes nothing stops here, and a crash leaves word of what was lost.
+	stopped := rec.Renewing
+	if stopped.IsZero() {
+		trying := *rec
+		trying.Renewing = time.Now().UTC()
+		var err error
+		if version, err = c.write(e.name, &trying, version); err != nil {
+			return "", fmt.Errorf("the token is not renewed, for a new one could not be kept: %w", err)
+		}
 	}
 	g, err := c.requestToken(ctx, conn, scheme.OAuth2, url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {rec.Grant.Refresh},
 	})
 	if err != nil {
-		return "", fmt.Errorf("connection %s: renew the token: %w", e.name, c.ended(e.name, err))
+		return "", fmt.Errorf("connection %s: renew the token: %w", e.name, c.ended(e.name, err, stopped))
 	}
 	if g.Refresh == "" {
 		g.Refresh = rec.Grant.Refresh
@@ -190,7 +216,7 @@ func (c *Connections) renew(ctx context.Context, e *entry, conn connectors.Conne
 	}
 	g.Kept = kept
 	renewed := *rec
-	renewed.Grant, renewed.Since = &g, time.Now().UTC()
+	renewed.Grant, renewed.Since, renewed.Renewing = &g, time.Now().UTC(), time.Time{}
 	if err := c.save(e.name, &renewed, version); err != nil {
 		if !errors.Is(err, ErrChanged) { // then somebody entered other values or signed in anew
 			e.mu.Lock()
@@ -202,14 +228,18 @@ func (c *Connections) renew(ctx context.Context, e *entry, conn connectors.Conne
 	return g.Token, nil
 }
 
-// ended turns the answer that a refresh token is not valid any more into a SignInError.
-func (c *Connections) ended(name string, err error) error {
+// ended turns the answer that a refresh token is not valid any more into a SignInError. Stopped is when an earlier try
+// to renew it began whose end is not known; zero: there was none.
+func (c *Connections) ended(name string, err error, stopped time.Time) error {
 	if o, ok := errors.AsType[*oauthError](err); ok && o.code == "invalid_grant" {
 		reason := "the sign-in was withdrawn or has expired"
+		if !stopped.IsZero() {
+			reason = "a renewal that began at " + stopped.Format(time.RFC3339) + " was cut off, and what is kept from before it is not accepted any more"
+		}
 		if o.description != "" {
 			reason += " (" + o.description + ")"
 		}
-		return connectors.Permanent(&SignInError{name, reason})
+		return c.signInError(name, reason)
 	}
 	return err
 }
