@@ -120,7 +120,8 @@ func connection(b *strings.Builder, c *connectors.Connector) {
 		}
 		for _, name := range c.Fields.Order {
 			f := c.Fields.Properties[name]
-			if f.Show == "" && f.Default == nil && !slices.Contains([]string{"base_url", "hosts"}, name) && (len(a.Fields) == 0 || slices.Contains(a.Fields, name)) {
+			needed := slices.Contains(a.Fields, name)
+			if (f.Show == "" || needed) && f.Default == nil && !slices.Contains([]string{"base_url", "hosts"}, name) && (len(a.Fields) == 0 || needed) {
 				keys = append(keys, name+": "+text(first(f.Examples, "…")))
 			}
 		}

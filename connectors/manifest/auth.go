@@ -241,6 +241,15 @@ func (r *reader) auth(n *yaml.Node, taken map[string]string) {
 	if len(out.Secrets) == 0 && s.kind != "" {
 		r.Errorf(n, "add secrets: {key: {title: API key}}", "this auth holds no secret")
 	}
+	if n := o.Value("fields"); n != nil {
+		for _, item := range r.List(n, "fields") {
+			if _, ok := r.c.Fields.Properties[item.Value]; !ok {
+				r.Errorf(item, "name one of connection.fields", "there is no field %q", item.Value)
+				continue
+			}
+			out.Fields = append(out.Fields, item.Value)
+		}
+	}
 	s.token = r.program(o.Value("token"), "token", inToken)
 	s.expires = r.program(o.Value("expires_in"), "expires_in", inToken)
 	s.keep = r.programs(o.Value("keep"), "keep", inToken)

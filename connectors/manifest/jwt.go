@@ -35,11 +35,13 @@ type jwt struct {
 	claims    *expression.Tree
 	headers   *expression.Tree
 	tokenURL  *expression.Template // nil: the JWT itself is the token
+	bearer    bool                 // the JWT goes to tokenURL as Authorization: Bearer, not in a form
 	key       string               // name of the secret that signs
 }
 
 func (r *reader) jwt(o *workflow.Object, s *scheme) {
 	j := &jwt{algorithm: o.Word("algorithm", "RS256", "RS256", "ES256", "HS256"), key: "private_key"}
+	j.bearer = o.Word("assertion", "form", "form", "header") == "header"
 	s.jwt = j
 	if n := o.Value("key"); n != nil {
 		j.key, _ = r.Text(n, "key")
@@ -47,6 +49,8 @@ func (r *reader) jwt(o *workflow.Object, s *scheme) {
 	if n := o.Value("token_url"); n != nil {
 		r.src.addresses = append(r.src.addresses, n)
 		j.tokenURL = r.template(n, "token_url", inBase)
+	} else if n := o.Take("assertion"); n != nil {
+		r.Errorf(n, "add token_url, or remove the line", "assertion says how the JWT goes to token_url, and there is none")
 	}
 	if n := o.Need("claims", "such as claims: {iss: \"${{ secret.email }}\"}"); n != nil {
 		j.claims = r.tree(n, "claims", inAuth)
@@ -81,7 +85,9 @@ func (s *scheme) obtainJWT(ctx context.Context, c *connectors.Call) (connectors.
 		if address, err = w.text(ctx, s.jwt.tokenURL); err != nil {
 			return connectors.Grant{}, connectors.Permanent(s.hide(err, c))
 		}
-		claims["aud"] = address
+		if !s.jwt.bearer {
+			claims["aud"] = address // RFC 7523, section 3
+		}
 	}
 	v, err := w.data(ctx, s.jwt.claims)
 	if err != nil {
@@ -108,6 +114,10 @@ func (s *scheme) obtainJWT(ctx context.Context, c *connectors.Call) (connectors.
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return connectors.Grant{}, connectors.Permanent(errors.New("token_url is no address"))
+	}
+	if s.jwt.bearer {
+		h := http.Header{"Authorization": {"Bearer " + token}, "Accept": {"application/json"}}
+		return s.fetch(ctx, c, w, http.MethodPost, u, h, nil)
 	}
 	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {token}}
 	h := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}}
