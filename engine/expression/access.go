@@ -400,8 +400,9 @@ type Compared struct {
 // Compared gives the texts that the expression compares with data by ==, != or in.
 func (p *Program) Compared() []Compared {
 	f := &comparedFinder{p: p}
-	tree := p.tree
-	ast.Walk(&tree, f)
+	if tree, err := parse(p.source); err == nil {
+		ast.Walk(&tree, f)
+	}
 	return f.list
 }
 
@@ -447,7 +448,7 @@ func (f *comparedFinder) add(data, text ast.Node) {
 		return
 	}
 	c := Compared{Path: path, Value: s.Value}
-	c.Line, c.Column = position(f.p.source, at(text), f.p.line, f.p.column)
+	c.Line, c.Column = position(f.p.source, at(text), int(f.p.line), int(f.p.column))
 	f.list = append(f.list, c)
 }
 

@@ -35,27 +35,32 @@ type condition struct {
 // cut, and at most 20 comparisons are given. A comparison that fails, for example because a field is missing, is the
 // last one and has the result false; the error itself comes from Bool.
 func (p *Program) Explain(ctx context.Context, env *Env) (list []Comparison) {
-	p.explainOnce.Do(func() {
+	code := p.compiled()
+	code.explainOnce.Do(func() {
 		c := &compiler{src: p.source, roots: p.roots}
-		root, err := c.condition(p.tree, p.source, 0)
+		tree, err := parse(p.source)
 		if err != nil {
-			return // Compile accepted the same tree, so this does not happen
+			return // Compile accepted the same text, so this does not happen
 		}
-		p.explainer, p.explainSlots = root, c.slots
+		root, err := c.condition(tree, p.source, 0)
+		if err != nil {
+			return
+		}
+		code.explainer, code.explainSlots = root, c.slots
 	})
-	if p.explainer == nil {
+	if code.explainer == nil {
 		return nil
 	}
 	m := newMachine(ctx, env)
 	defer m.release()
-	m.reserve(p.explainSlots)
+	m.reserve(code.explainSlots)
 	e := &explanation{m: m}
 	defer func() {
 		if recover() != nil { // as in eval; Bool gives the error
 			list = e.list
 		}
 	}()
-	e.run(p.explainer)
+	e.run(code.explainer)
 	return e.list
 }
 

@@ -3,27 +3,43 @@ package expression
 import (
 	"context"
 	"sync"
-
-	"github.com/expr-lang/expr/ast"
+	"sync/atomic"
 
 	"github.com/bellhop-dev/bellhop/connectors/value"
 )
 
-// Program is a compiled expression. It may be evaluated by many goroutines at a time.
+// Program is an expression that was found right. It may be evaluated by many goroutines at a time. What an evaluation
+// needs is made at the first one: of thousands of workflows most do nothing most of the time.
 type Program struct {
 	source       string
 	roots        []string
-	tree         ast.Node
-	run          op
-	slots        int
-	path         bool // names data and makes none
 	refs         []Ref
-	line, column int // of the source in what the user wrote, from 1
+	line, column int32 // of the source in what the user wrote, from 1
+	path         bool  // names data and makes none
+	code         atomic.Pointer[code]
+}
+
+// code is what evaluates an expression.
+type code struct {
+	run   op
+	slots int
+	used  atomic.Bool // since kept looked at it last
 
 	explainOnce  sync.Once
 	explainer    *condition // nil until Explain is called
 	explainSlots int
 }
+
+// kept bounds how many programs have their code, in the order in which they got it. One whose turn it is to give it up
+// stays for another round when it was used.
+var kept struct {
+	mu   sync.Mutex
+	ring []*Program
+	next int
+}
+
+// maxKept programs take about 8 MB with their code.
+const maxKept = 4096
 
 // Compile reads an expression that may use the roots of the scope. The error is an *Error.
 func Compile(src string, s *Scope) (*Program, error) {
@@ -35,16 +51,54 @@ func compileAt(src string, s *Scope, line, column int) (*Program, error) {
 	if err != nil {
 		return nil, report(err, src, line, column)
 	}
-	p := &Program{source: src, tree: tree, line: line, column: column}
+	p := &Program{source: src, line: int32(line), column: int32(column), path: isPath(tree), refs: refs(tree, src, line, column)}
 	if s != nil {
 		p.roots = s.Roots
 	}
 	c := &compiler{src: src, roots: p.roots}
-	if p.run, err = c.compile(tree); err != nil {
+	if _, err = c.compile(tree); err != nil {
 		return nil, report(err, src, line, column)
 	}
-	p.slots, p.path, p.refs = c.slots, isPath(tree), refs(tree, src, line, column)
 	return p, nil
+}
+
+// compiled gives the code of the program, and makes it if it is not there.
+func (p *Program) compiled() *code {
+	if c := p.code.Load(); c != nil {
+		if !c.used.Load() {
+			c.used.Store(true)
+		}
+		return c
+	}
+	made := &code{}
+	c := &compiler{src: p.source, roots: p.roots}
+	tree, err := parse(p.source)
+	if err == nil {
+		made.run, err = c.compile(tree)
+	}
+	if made.slots = c.slots; err != nil { // compileAt accepted the same text, so this does not happen
+		made.run = func(*machine) (any, error) { return nil, err }
+	}
+	if !p.code.CompareAndSwap(nil, made) {
+		return made // another goroutine was faster; both are right
+	}
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if len(kept.ring) < maxKept {
+		kept.ring = append(kept.ring, p)
+		return made
+	}
+	for range kept.ring {
+		old := kept.ring[kept.next].code.Load()
+		if old == nil || !old.used.Swap(false) {
+			break
+		}
+		kept.next = (kept.next + 1) % maxKept
+	}
+	kept.ring[kept.next].code.Store(nil)
+	kept.ring[kept.next] = p
+	kept.next = (kept.next + 1) % maxKept
+	return made
 }
 
 // Source gives the text of the expression.
@@ -95,11 +149,12 @@ func (p *Program) eval(m *machine) (v any, err error) {
 			m.args, m.frames = m.args[:0], m.frames[:0]
 		}
 	}()
-	m.reserve(p.slots)
-	return p.run(m)
+	c := p.compiled()
+	m.reserve(c.slots)
+	return c.run(m)
 }
 
-func (p *Program) report(err error) error { return report(err, p.source, p.line, p.column) }
+func (p *Program) report(err error) error { return report(err, p.source, int(p.line), int(p.column)) }
 
 // plain gives a computed result as fresh plain data of at most maxOutput bytes.
 func (m *machine) plain(v any) (any, error) {

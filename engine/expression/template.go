@@ -2,6 +2,7 @@ package expression
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -65,7 +66,11 @@ func CompileTemplate(src string, s *Scope) (*Template, error) {
 			return nil, err
 		}
 		t.parts = append(t.parts, part{program: p})
-		t.refs = append(t.refs, p.refs...)
+		if t.refs == nil {
+			t.refs = slices.Clip(p.refs) // most have one expression
+		} else {
+			t.refs = append(t.refs, p.refs...)
+		}
 		at = open + 3 + length + 2
 	}
 	if literal.Len() > 0 || len(t.parts) == 0 {
