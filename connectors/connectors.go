@@ -22,6 +22,7 @@ type Connector struct {
 	Title   string
 	Version string // semantic version of this connector
 	Docs    string // address of the system's own documentation; may be empty
+	Notes   string // for people: what they should know, such as what could not be tried; may be empty
 	Icon    []byte // an SVG drawing of at most 8 KiB without script; nil: the UI draws a monogram
 
 	Fields        Schema       // what a connection holds besides secrets

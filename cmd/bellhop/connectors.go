@@ -105,6 +105,9 @@ func (a *app) printConnector(c *connectors.Connector) {
 	if c.Docs != "" {
 		fmt.Fprintln(a.stdout, c.Docs)
 	}
+	if c.Notes != "" {
+		fmt.Fprintln(a.stdout, c.Notes)
+	}
 	for i := range c.Actions {
 		act := &c.Actions[i]
 		if act.Show == "hidden" {

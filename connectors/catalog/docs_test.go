@@ -83,6 +83,9 @@ func page(c *connectors.Connector) string {
 		fmt.Fprintf(&b, " The system's own documentation: <%s>.", c.Docs)
 	}
 	b.WriteString("\n")
+	if c.Notes != "" {
+		fmt.Fprintf(&b, "\n%s\n", c.Notes)
+	}
 	connection(&b, c)
 	for i := range c.Actions {
 		a := &c.Actions[i]

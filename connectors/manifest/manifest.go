@@ -100,6 +100,7 @@ func (r *reader) manifest(root *yaml.Node, fileID string, files fs.FS) {
 	if n := o.Take("docs"); n != nil && !strings.HasPrefix(c.Docs, "https://") {
 		r.Errorf(n, "", "docs is an address that begins with https://")
 	}
+	c.Notes = o.Text("notes")
 	r.icon(o.Value("icon"), files)
 	if n := o.Value("source"); n != nil {
 		r.provenance(n)
