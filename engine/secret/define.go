@@ -122,7 +122,7 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 		}
 	}
 	// One scheme that was not chosen (webhook) needs nothing by itself: what uses the connection says what is missing.
-	if _, chosen := raw["auth"]; chosen {
+	if _, chosen := raw["auth"]; chosen || scheme.ID != "" && len(c.Auth) > 1 {
 		for _, s := range scheme.Secrets {
 			if raw[s.Name] == nil && !s.Optional {
 				d.missing = append(d.missing, s.Name)
@@ -141,7 +141,8 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 	return d
 }
 
-// pick finds the auth scheme. Without `auth` it is the only one, or the only one that has all the given secrets.
+// pick finds the auth scheme. Without `auth` it is the only one, or the only one that has all the given secrets; without secrets
+// it is none.
 func pick(c *connectors.Connector, d *definition, raw map[string]any, problem func(key, format string, args ...any)) connectors.AuthScheme {
 	ids := make([]string, len(c.Auth))
 	for i, s := range c.Auth {
@@ -158,13 +159,31 @@ func pick(c *connectors.Connector, d *definition, raw map[string]any, problem fu
 		d.auth = c.Auth[0].ID
 		return c.Auth[0]
 	}
+	// A connector may learn another way later, and what was clear before must stay so: a secret that only one of them has
+	// tells which is meant.
+	var fits []connectors.AuthScheme
+	given := 0
 	for _, s := range c.Auth {
-		for _, key := range s.SecretNames() {
-			if raw[key] != nil {
-				problem("auth", "auth is missing; it is one of %s", strings.Join(ids, ", "))
-				return connectors.AuthScheme{}
+		own, others := 0, 0
+		for key := range raw {
+			switch {
+			case slices.Contains(s.SecretNames(), key):
+				own++
+			case slices.ContainsFunc(c.Auth, func(o connectors.AuthScheme) bool { return slices.Contains(o.SecretNames(), key) }):
+				others++
 			}
 		}
+		given += own
+		if own > 0 && others == 0 {
+			fits = append(fits, s)
+		}
+	}
+	if len(fits) == 1 {
+		d.auth = fits[0].ID
+		return fits[0]
+	}
+	if given > 0 {
+		problem("auth", "auth is missing; it is one of %s", strings.Join(ids, ", "))
 	}
 	return connectors.AuthScheme{} // no secrets: a base address alone
 }
