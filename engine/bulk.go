@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -19,6 +20,7 @@ const (
 	defaultRate    = 10.0
 	maxRate        = 1000.0
 	maxBulkMessage = 300
+	checkedRuns    = 200 // of a check
 )
 
 // Bulk is a rerun of many runs, from the oldest to the newest, at a rate. It ends with the process.
@@ -44,15 +46,58 @@ type bulk struct {
 	stop  func()
 }
 
-// StartBulk starts every run of a query again that has ended by now. rate is how many begin in a second; 0: 10.
-func (e *Engine) StartBulk(ctx context.Context, q Query, how Rerun, rate float64) (Bulk, error) {
+// BulkCheck is what a rerun of many runs would do.
+type BulkCheck struct {
+	Total   int          `json:"total" doc:"Runs that would be started again."`
+	Looked  int          `json:"looked" doc:"So many of them, the newest, were looked at for what would be done a second time."`
+	Repeats []BulkRepeat `json:"repeats" nullable:"false"`
+}
+
+// BulkRepeat is a step that changed something outside in some of the runs, or may have, and would do it again.
+type BulkRepeat struct {
+	Workflow string `json:"workflow"`
+	Step     string `json:"step" doc:"Its id."`
+	Use      string `json:"use" doc:"The action, or the workflow that it calls."`
+	Runs     int    `json:"runs" doc:"Of those that were looked at."`
+}
+
+// CheckBulk tells what StartBulk would do with the same runs. Nothing is started.
+func (e *Engine) CheckBulk(ctx context.Context, q Query, chosen []RunID, how Rerun) (BulkCheck, error) {
+	ids, err := e.bulkRuns(ctx, q, chosen)
+	if err != nil {
+		return BulkCheck{}, err
+	}
+	out := BulkCheck{Total: len(ids), Looked: min(len(ids), checkedRuns), Repeats: []BulkRepeat{}}
+	for _, id := range ids[len(ids)-out.Looked:] {
+		a, err := e.plan(ctx, id, how)
+		if err != nil {
+			continue // the rerun will say so
+		}
+		seen := map[string]bool{} // the rounds of a loop are one step
+		for _, r := range a.repeats {
+			step := idOf(r.Step)
+			if seen[step] {
+				continue
+			}
+			seen[step] = true
+			i := slices.IndexFunc(out.Repeats, func(o BulkRepeat) bool { return o.Workflow == a.run.Head.Workflow && o.Step == step })
+			if i < 0 {
+				i = len(out.Repeats)
+				out.Repeats = append(out.Repeats, BulkRepeat{Workflow: a.run.Head.Workflow, Step: step, Use: r.Use})
+			}
+			out.Repeats[i].Runs++
+		}
+	}
+	return out, nil
+}
+
+// StartBulk starts runs again: those that were chosen, else every run of a query that has ended by now. rate is how many
+// begin in a second; 0: 10.
+func (e *Engine) StartBulk(ctx context.Context, q Query, chosen []RunID, how Rerun, rate float64) (Bulk, error) {
 	if rate = cmp.Or(rate, defaultRate); rate < 0 || rate > maxRate {
 		return Bulk{}, &InputError{fmt.Sprintf("rate is more than 0 and at most %g runs a second", maxRate)}
 	}
-	if now := time.Now(); q.Until.IsZero() || q.Until.After(now) {
-		q.Until = now // what it starts is not among them
-	}
-	ids, err := e.bulkRuns(ctx, q)
+	ids, err := e.bulkRuns(ctx, q, chosen)
 	if err != nil {
 		return Bulk{}, err
 	}
@@ -82,8 +127,16 @@ func (e *Engine) StartBulk(ctx context.Context, q Query, how Rerun, rate float64
 	return job.state, nil
 }
 
-// bulkRuns are the runs of a query that have ended, the oldest first.
-func (e *Engine) bulkRuns(ctx context.Context, q Query) ([]RunID, error) {
+// bulkRuns are the runs that were chosen, else those of a query that have ended, the oldest first.
+func (e *Engine) bulkRuns(ctx context.Context, q Query, chosen []RunID) ([]RunID, error) {
+	if len(chosen) > 0 {
+		ids := slices.Clone(chosen)
+		slices.SortFunc(ids, func(a, b RunID) int { return bytes.Compare(a[:], b[:]) })
+		return slices.Compact(ids), nil
+	}
+	if now := time.Now(); q.Until.IsZero() || q.Until.After(now) {
+		q.Until = now // what it starts is not among them
+	}
 	var ids []RunID
 	q.Limit = 200
 	for {
@@ -142,6 +195,17 @@ func (e *Engine) bulk(ctx context.Context, job *bulk, ids []RunID, how Rerun) {
 			break
 		}
 	}
+}
+
+// Bulks are the bulk reruns since the start of the process, the newest first.
+func (e *Engine) Bulks() []Bulk {
+	e.bulks.mu.Lock()
+	defer e.bulks.mu.Unlock()
+	list := make([]Bulk, 0, len(e.bulks.jobs))
+	for _, j := range slices.Backward(e.bulks.jobs) {
+		list = append(list, j.state)
+	}
+	return list
 }
 
 // Bulk returns the state of a bulk rerun. ErrNotFound: there is none, or it ended long ago.

@@ -9,11 +9,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/bellhop-dev/bellhop/engine/expression"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 // The address of an approve or callback step holds a token: run and step, and a MAC of them under a key that never
@@ -133,6 +136,14 @@ func (e *Engine) Question(ctx context.Context, kind, token string) (*Question, e
 	if err != nil {
 		return nil, err
 	}
+	st, err := e.readState(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return e.question(ctx, st, run, key), nil
+}
+
+func (e *Engine) readState(ctx context.Context, run RunID) (*runState, error) {
 	recs, err := e.Store.Read(ctx, run, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read run %s: %w", run, err)
@@ -141,6 +152,10 @@ func (e *Engine) Question(ctx context.Context, kind, token string) (*Question, e
 	if err != nil {
 		return nil, fmt.Errorf("read run %s: %w", run, err)
 	}
+	return st, nil
+}
+
+func (e *Engine) question(ctx context.Context, st *runState, run RunID, key string) *Question {
 	q := &Question{Run: run, Step: key, Workflow: st.head.Workflow, State: LinkEarly}
 	if w, err := e.Version(ctx, st.head.Workflow, st.head.Version); err == nil {
 		q.Workflow = w.Name
@@ -168,7 +183,33 @@ func (e *Engine) Question(ctx context.Context, kind, token string) (*Question, e
 	if st.finished != nil && q.State != LinkAnswered || st.cancel != nil && q.State != LinkAnswered {
 		q.State = LinkOver
 	}
-	return q, nil
+	return q
+}
+
+// Questions are the approve steps of a run that wait for an answer, in the order of their keys.
+func (e *Engine) Questions(ctx context.Context, run RunID) ([]*Question, error) {
+	st, err := e.readState(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	w, err := e.Version(ctx, st.head.Workflow, st.head.Version)
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", run, err)
+	}
+	var open []*Question
+	for _, key := range slices.Sorted(maps.Keys(st.steps)) {
+		step := w.Step(idOf(key))
+		if step == nil {
+			continue
+		}
+		if _, ok := step.Do.(*workflow.Approve); !ok {
+			continue
+		}
+		if q := e.question(ctx, st, run, key); q.State == LinkOpen {
+			open = append(open, q)
+		}
+	}
+	return open, nil
 }
 
 func (q *Question) answered(data []byte, at time.Time) {
@@ -189,15 +230,34 @@ func (e *Engine) Decide(ctx context.Context, token string, approved bool, by, co
 	if err != nil {
 		return err
 	}
+	if by == "" {
+		by = "whoever has the link"
+	}
+	return e.decide(ctx, q, approved, by, comment)
+}
+
+// DecideStep answers an approve step of a run for somebody who needs no link. ErrNotFound: the run is gone, or it has no such
+// question now.
+func (e *Engine) DecideStep(ctx context.Context, run RunID, key string, approved bool, by, comment string) error {
+	open, err := e.Questions(ctx, run)
+	if err != nil {
+		return err
+	}
+	for _, q := range open {
+		if q.Step == key {
+			return e.decide(ctx, q, approved, by, comment)
+		}
+	}
+	return fmt.Errorf("question %q of run %s: %w", key, run, ErrNotFound)
+}
+
+func (e *Engine) decide(ctx context.Context, q *Question, approved bool, by, comment string) error {
 	if q.State != LinkOpen {
 		return ErrAnswered
 	}
 	data, err := json.Marshal(approval{Approved: approved, By: by, Comment: comment})
 	if err != nil {
 		return fmt.Errorf("answer run %s: %w", q.Run, err)
-	}
-	if by == "" {
-		by = "whoever has the link"
 	}
 	return e.answer(ctx, q, SignalApprove, by, data)
 }

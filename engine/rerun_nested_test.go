@@ -137,10 +137,10 @@ func TestManyRunsAgain(t *testing.T) {
 		h.wait(h.accept(event("w", map[string]any{"n": n})), "succeeded", "failed")
 	}
 	f.mend()
-	if _, err := h.StartBulk(t.Context(), engine.Query{}, engine.Rerun{}, -1); err == nil {
+	if _, err := h.StartBulk(t.Context(), engine.Query{}, nil, engine.Rerun{}, -1); err == nil {
 		t.Error("a rate below nothing")
 	}
-	job, err := h.StartBulk(t.Context(), engine.Query{Workflow: "w", Status: []engine.Status{engine.StatusFailed}}, engine.Rerun{From: "failed"}, 100)
+	job, err := h.StartBulk(t.Context(), engine.Query{Workflow: "w", Status: []engine.Status{engine.StatusFailed}}, nil, engine.Rerun{From: "failed"}, 100)
 	if err != nil || job.Total != 3 {
 		t.Fatalf("%+v, %v", job, err)
 	}

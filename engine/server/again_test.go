@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const refusing = `triggers: [{webhook: {path: refuses}}]
@@ -55,6 +57,14 @@ func TestRunsThatNeedADecision(t *testing.T) {
 	h.want(422, "POST", "/api/v1/runs/"+ids[2]+"/resolve", `{"as":"perhaps"}`)
 	h.want(404, "POST", "/api/v1/runs/00000000000000000000000000/resolve", `{"as":"again"}`)
 
+	got, _ := h.want(200, "POST", "/api/v1/runs/rerun", `{"check":true,"workflow":"refuses","status":["failed"],"from":"start"}`)
+	if check := got["check"].(map[string]any); got["id"] != "" || check["total"] != json.Number("3") || check["looked"] != json.Number("3") || len(check["repeats"].([]any)) != 0 {
+		t.Errorf("%v", got)
+	}
+	h.want(404, "POST", "/api/v1/runs/rerun", `{"ids":["nonsense"]}`)
+	if list, _ := h.want(200, "GET", "/api/v1/runs/rerun", ""); len(list["items"].([]any)) != 0 {
+		t.Errorf("a check started something: %v", list)
+	}
 	job, _ := h.want(202, "POST", "/api/v1/runs/rerun", `{"workflow":"refuses","status":["failed"],"from":"start","rate":200}`)
 	if job["total"] != json.Number("3") {
 		t.Errorf("%v", job)
@@ -68,8 +78,33 @@ func TestRunsThatNeedADecision(t *testing.T) {
 	if job["started"] != json.Number("3") {
 		t.Errorf("%v", job)
 	}
+	two, _ := h.want(202, "POST", "/api/v1/runs/rerun", `{"ids":["`+ids[0]+`","`+ids[1]+`","`+ids[0]+`"],"rate":1000}`)
+	if two["total"] != json.Number("2") {
+		t.Errorf("%v", two)
+	}
+	list, _ := h.want(200, "GET", "/api/v1/runs/rerun", "")
+	if at(list, "items", 0, "id") != two["id"] || at(list, "items", 1, "id") != job["id"] {
+		t.Errorf("%v", list)
+	}
 	h.want(404, "GET", "/api/v1/runs/rerun/none", "")
 	h.want(404, "DELETE", "/api/v1/runs/rerun/none", "")
+}
+
+func TestBulkCheckCountsWhatIsDoneTwice(t *testing.T) {
+	h := newHouse(t, nil)
+	h.want(201, "PUT", "/api/v1/workflows/child/text", `{"text":`+quoted("triggers: [{webhook: {path: child}}]\nsteps: [{set: {n: 1}}]\n")+`}`)
+	h.want(201, "PUT", "/api/v1/workflows/parent/text", `{"text":`+quoted("triggers: [{webhook: {path: parent}}]\nsteps:\n  - {id: l, for_each: {in: '[1, 2]'}, steps: [{id: c, call: {workflow: child}}]}\n")+`}`)
+	var ids []string
+	for range 2 {
+		made, _ := h.want(201, "POST", "/api/v1/workflows/parent/runs", `{}`)
+		h.finished(made["id"].(string))
+		ids = append(ids, made["id"].(string))
+	}
+	got, _ := h.want(200, "POST", "/api/v1/runs/rerun", `{"check":true,"ids":["`+ids[0]+`","`+ids[1]+`"]}`)
+	want := map[string]any{"workflow": "parent", "step": "c", "use": "child", "runs": json.Number("2")}
+	if diff := cmp.Diff([]any{want}, at(got, "check", "repeats")); diff != "" {
+		t.Errorf("repeats (-want +got):\n%s", diff)
+	}
 }
 
 func TestRoundsOfALoop(t *testing.T) {

@@ -1,14 +1,19 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"html/template"
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
 	"github.com/bellhop-dev/bellhop/engine"
@@ -81,6 +86,84 @@ func (s *Server) answerRoutes() {
 	for _, method := range []string{http.MethodPost, http.MethodPut} {
 		s.router.Handle(method, engine.CallbackPath+":token", s.callBack)
 	}
+}
+
+// approvalItem is a question that waits for an answer.
+type approvalItem struct {
+	Run      string    `json:"run"`
+	Step     string    `json:"step" doc:"Its path; in a loop with its round."`
+	Workflow string    `json:"workflow" doc:"Its name."`
+	Message  string    `json:"message"`
+	Asked    time.Time `json:"asked_at"`
+	Until    time.Time `json:"until" doc:"An answer after that comes too late."`
+}
+
+// maxLookedAt bounds how many waiting runs one page of approvals reads.
+const maxLookedAt = 1000
+
+// approvalRoutes are for people who may see the runs; whoever else is asked has the link of their question.
+func (s *Server) approvalRoutes() {
+	tags := []string{"runs"}
+	handle(s, huma.Operation{
+		OperationID: "list-approvals", Method: http.MethodGet, Path: "/api/v1/approvals", Tags: tags, Summary: "Questions that wait for an answer, of the newest runs first",
+	}, s.listApprovals)
+	handle(s, huma.Operation{
+		OperationID: "answer-approval", Method: http.MethodPost, Path: "/api/v1/runs/{id}/steps/{step}/approval", Tags: tags, Summary: "Approve or decline",
+		Description:   "The answer is on disk when this answers.",
+		DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.answerApproval)
+}
+
+func (s *Server) listApprovals(ctx context.Context, in *Paging) (*body[page[approvalItem]], error) {
+	out := page[approvalItem]{Items: []approvalItem{}}
+	q := engine.Query{Status: []engine.Status{engine.StatusWaiting}, Cursor: in.Cursor}
+	for looked := 0; looked < maxLookedAt && len(out.Items) < in.Limit; {
+		q.Limit = in.Limit - len(out.Items) // a run that asks twice may exceed the limit by its second question
+		rows, err := s.Engine.Store.List(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("list approvals: %w", err)
+		}
+		for i := range rows.Items {
+			open, err := s.Engine.Questions(ctx, rows.Items[i].ID)
+			if errors.Is(err, engine.ErrNotFound) {
+				continue // it, or its version, has just gone
+			} else if err != nil {
+				return nil, fmt.Errorf("list approvals: %w", err)
+			}
+			for _, question := range open {
+				out.Items = append(out.Items, approvalItem{question.Run.String(), question.Step, question.Workflow, question.Message, question.Asked, question.Until})
+			}
+		}
+		looked += len(rows.Items)
+		if q.Cursor, out.Next = rows.Next, rows.Next; rows.Next == "" {
+			break
+		}
+	}
+	return &body[page[approvalItem]]{out}, nil
+}
+
+func (s *Server) answerApproval(ctx context.Context, in *struct {
+	RunID
+	Step string `path:"step" maxLength:"1000"`
+	Body struct {
+		Approve bool   `json:"approve"`
+		By      string `json:"by,omitempty" maxLength:"100" doc:"Who answers; default: admin."`
+		Comment string `json:"comment,omitempty" maxLength:"1000"`
+	}
+},
+) (*struct{}, error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	err = s.Engine.DecideStep(ctx, id, in.Step, in.Body.Approve, cmp.Or(shortText(in.Body.By, maxName), "admin"), shortText(in.Body.Comment, maxComment))
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return nil, fail(http.StatusNotFound, "run "+clip(in.ID)+" asks nothing at step "+clip(in.Step)+" now", "it may be answered, or too late; GET /api/v1/approvals lists what is open")
+	case errors.Is(err, engine.ErrAnswered):
+		return nil, fail(http.StatusConflict, err.Error(), "GET /api/v1/runs/"+clip(in.ID)+" shows whose answer counted")
+	}
+	return nil, err
 }
 
 func (s *Server) showQuestion(c *gin.Context) {

@@ -155,3 +155,31 @@ steps:
 		t.Errorf("the second call: %d", res.StatusCode)
 	}
 }
+
+func TestApprovalsOfTheAPI(t *testing.T) {
+	h := newHouse(t, nil)
+	id, path := h.waiting(asking)
+	var list map[string]any
+	for deadline := time.Now().Add(10 * time.Second); at(list, "items", 0) == nil && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // lists lag a moment behind
+		list, _ = h.want(200, "GET", "/api/v1/approvals", "")
+	}
+	if at(list, "items", 0, "run") != id || at(list, "items", 0, "step") != "ask" || !strings.HasPrefix(at(list, "items", 0, "message").(string), "Refund 129 for ") {
+		t.Fatalf("%v", list)
+	}
+	h.want(404, "POST", "/api/v1/runs/"+id+"/steps/end/approval", `{"approve":true}`)
+	h.want(422, "POST", "/api/v1/runs/"+id+"/steps/ask/approval", `{}`)
+	if res, text := h.call("POST", "/api/v1/runs/"+id+"/steps/ask/approval", `{"approve":true,"by":"Ada","comment":"fine"}`, "Content-Type", "application/json"); res.StatusCode != 204 {
+		t.Fatal(res.StatusCode, text)
+	}
+	run := h.finished(id)
+	if run["status"] != "succeeded" {
+		t.Fatalf("%v", run)
+	}
+	h.want(404, "POST", "/api/v1/runs/"+id+"/steps/ask/approval", `{"approve":false}`)
+	if list, _ := h.want(200, "GET", "/api/v1/approvals", ""); len(list["items"].([]any)) != 0 {
+		t.Errorf("it is still open: %v", list)
+	}
+	if _, page := h.call("GET", path, ""); !strings.Contains(page, "Approved by Ada") {
+		t.Errorf("the page does not tell: %s", page)
+	}
+}

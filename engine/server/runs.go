@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,9 +97,12 @@ func (s *Server) runRoutes() {
 	}, s.rerun)
 	handle(s, huma.Operation{
 		OperationID: "rerun-many", Method: http.MethodPost, Path: "/api/v1/runs/rerun", Tags: tags, Summary: "Run many again",
-		Description:   "Every run of the filter that has ended is started again, from the oldest on, at a rate. It ends with the server.",
+		Description:   "Every run of the filter that has ended is started again, from the oldest on, at a rate. It ends with the server. With check nothing is started, and the answer is 200.",
 		DefaultStatus: http.StatusAccepted, Errors: []int{http.StatusBadRequest, http.StatusUnprocessableEntity},
 	}, s.rerunMany)
+	handle(s, huma.Operation{
+		OperationID: "list-rerun-many", Method: http.MethodGet, Path: "/api/v1/runs/rerun", Tags: tags, Summary: "Reruns of many since the start of the server, newest first",
+	}, s.listBulks)
 	handle(s, huma.Operation{
 		OperationID: "read-rerun-many", Method: http.MethodGet, Path: "/api/v1/runs/rerun/{job}", Tags: tags, Summary: "How far it is",
 		Errors: []int{http.StatusNotFound},
@@ -305,42 +309,84 @@ func (s *Server) resolveRun(ctx context.Context, in *struct {
 	return &body[rerunStarted]{out}, nil
 }
 
-func (s *Server) rerunMany(ctx context.Context, in *struct {
-	Body struct {
-		Workflow string    `json:"workflow,omitempty" maxLength:"512"`
-		Status   []string  `json:"status,omitempty" maxItems:"10" doc:"Only runs of these; default: failed."`
-		Text     string    `json:"q,omitempty" maxLength:"200"`
-		Since    time.Time `json:"since,omitempty"`
-		Until    time.Time `json:"until,omitempty"`
-		From     string    `json:"from,omitempty" maxLength:"200" doc:"start, failed, or the id of a step; default: failed where all are failed, else start"`
-		Version  string    `json:"version,omitempty" enum:"then,now" default:"then"`
-		Rate     float64   `json:"rate,omitempty" minimum:"0" maximum:"1000" doc:"How many begin in a second; default 10."`
+// RerunMany says which runs are started again, and how.
+type RerunMany struct {
+	IDs      []string  `json:"ids,omitempty" maxItems:"1000" doc:"These runs; without them, those of the filter."`
+	Workflow string    `json:"workflow,omitempty" maxLength:"512"`
+	Status   []string  `json:"status,omitempty" maxItems:"10" doc:"Only runs of these; default: failed."`
+	Text     string    `json:"q,omitempty" maxLength:"200"`
+	Since    time.Time `json:"since,omitempty"`
+	Until    time.Time `json:"until,omitempty"`
+	From     string    `json:"from,omitempty" maxLength:"200" doc:"start, failed, or the id of a step; default: failed where all are failed, else start"`
+	Version  string    `json:"version,omitempty" enum:"then,now" default:"then"`
+	Rate     float64   `json:"rate,omitempty" minimum:"0" maximum:"1000" doc:"How many begin in a second; default 10."`
+	Check    bool      `json:"check,omitempty" doc:"Only tell how many they are and what would be done a second time; nothing is started."`
+}
+
+func (in *RerunMany) parse() (q engine.Query, ids []engine.RunID, how engine.Rerun, err error) {
+	how = engine.Rerun{From: in.From, Version: in.Version}
+	for _, text := range in.IDs {
+		id, err := engine.ParseRunID(text)
+		if err != nil {
+			return q, nil, how, noRun(text)
+		}
+		ids = append(ids, id)
 	}
-},
-) (*body[engine.Bulk], error) {
-	q := engine.Query{Workflow: in.Body.Workflow, Text: in.Body.Text, Since: in.Body.Since, Until: in.Body.Until}
-	if len(in.Body.Status) == 0 {
-		in.Body.Status = []string{engine.StatusFailed.String()}
+	if len(ids) > 0 {
+		how.From = cmp.Or(how.From, "start")
+		return q, ids, how, nil
+	}
+	q = engine.Query{Workflow: in.Workflow, Text: in.Text, Since: in.Since, Until: in.Until}
+	if len(in.Status) == 0 {
+		in.Status = []string{engine.StatusFailed.String()}
 	}
 	from := engine.StatusFailed.String()
-	for _, name := range in.Body.Status {
+	for _, name := range in.Status {
 		status, err := engine.ParseStatus(name)
 		if err != nil {
-			return nil, fail(http.StatusUnprocessableEntity, err.Error(), "")
+			return q, nil, how, fail(http.StatusUnprocessableEntity, err.Error(), "")
 		}
 		if status != engine.StatusFailed {
 			from = "start"
 		}
 		q.Status = append(q.Status, status)
 	}
-	if in.Body.From != "" {
-		from = in.Body.From
-	}
-	job, err := s.Engine.StartBulk(ctx, q, engine.Rerun{From: from, Version: in.Body.Version}, in.Body.Rate)
+	how.From = cmp.Or(how.From, from)
+	return q, nil, how, nil
+}
+
+// bulkStarted is the answer to a rerun of many: the job, or what it would do.
+type bulkStarted struct {
+	engine.Bulk
+	Check *engine.BulkCheck `json:"check,omitempty" doc:"With check, and then there is no id."`
+}
+
+type bulkAnswer struct {
+	Status int
+	Body   bulkStarted
+}
+
+func (s *Server) rerunMany(ctx context.Context, in *struct{ Body RerunMany }) (*bulkAnswer, error) {
+	q, ids, how, err := in.Body.parse()
 	if err != nil {
 		return nil, err
 	}
-	return &body[engine.Bulk]{job}, nil
+	if in.Body.Check {
+		check, err := s.Engine.CheckBulk(ctx, q, ids, how)
+		if err != nil {
+			return nil, err
+		}
+		return &bulkAnswer{http.StatusOK, bulkStarted{Bulk: engine.Bulk{Total: check.Total}, Check: &check}}, nil
+	}
+	job, err := s.Engine.StartBulk(ctx, q, ids, how, in.Body.Rate)
+	if err != nil {
+		return nil, err
+	}
+	return &bulkAnswer{http.StatusAccepted, bulkStarted{Bulk: job}}, nil
+}
+
+func (s *Server) listBulks(context.Context, *struct{}) (*body[page[engine.Bulk]], error) {
+	return &body[page[engine.Bulk]]{page[engine.Bulk]{Items: s.Engine.Bulks()}}, nil
 }
 
 // BulkID is the path of a route about one rerun of many runs.

@@ -155,6 +155,7 @@ func New(o Options) (*Server, error) {
 	s.connectionRoutes()
 	s.settingsRoutes()
 	s.taskRoutes()
+	s.approvalRoutes()
 	s.expressionRoutes()
 	s.draftRoutes()
 	s.versionRoutes()

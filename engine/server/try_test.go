@@ -82,7 +82,7 @@ func TestTryStep(t *testing.T) {
 	if card := at(d, "model", "cards", "steps.tell", "test"); at(card, "status") != "succeeded" || at(card, "changed") != false {
 		t.Errorf("the card: %v", card)
 	}
-	h.edit("leads", d["rev"].(string), `{"op": "set", "path": "steps.tell.with.json.who", "value": "x"}`)
+	d = h.edit("leads", d["rev"].(string), `{"op": "set", "path": "steps.tell.with.json.who", "value": "x"}`)
 	if card := at(d, "model", "cards", "steps.tell", "test"); at(card, "changed") != true {
 		t.Errorf("the card after a change: %v", card)
 	}

@@ -124,4 +124,6 @@ export async function seedRuns(bell, { many = 24 } = {}) {
   await bell.call('POST', '/hooks/invoices', { number: 'RE-2041', total: 119.5, from: 'billing@example.com' })
   await fetch(bell.url + '/hooks/lead-intake', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"name": "Ada", ' })
   await bell.settle()
+  await bell.call('POST', '/hooks/refunds', { order: 'R-77', total: 129 })
+  await until(async () => (await bell.call('GET', '/api/v1/approvals')).items.length > 0, { what: 'a question' })
 }

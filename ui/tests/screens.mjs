@@ -56,3 +56,9 @@ screens.push(
   { name: 'menu-no-match', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor(); await p.keyboard.press('ControlOrMeta+k'); await p.getByRole('combobox').fill('zebra'); await p.getByText('Nothing is called').waitFor() } },
   { name: 'keys', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor(); await p.keyboard.press('?'); await p.getByRole('heading', { name: 'Keyboard shortcuts' }).waitFor() } },
 )
+
+screens.push(
+  { name: 'waiting', server: 'full', go: async (p) => { await p.goto(p.base + '/waiting'); await p.getByRole('heading', { name: 'Failed, and nobody has decided' }).waitFor(); await p.getByRole('heading', { name: 'Questions' }).waitFor() } },
+  { name: 'waiting-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/waiting'); await p.getByText('Nothing waits for you').waitFor() } },
+  { name: 'runs-again', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?status=succeeded&workflow=new-hire'); await p.getByRole('button', { name: 'Run again all that match' }).click(); await p.getByText('Some of it has already happened').waitFor() } },
+)

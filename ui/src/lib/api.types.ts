@@ -4,9 +4,14 @@ export type ActionItem = { /** Whether a call only reads depends on its input, a
 export type Add_sampleRequest = { delivery?: string; /** What was sent: the body of a webhook, the item of a poll. */ json?: unknown; /** Exactly one of json, run and delivery is given. */ run?: string; title?: string; /** json: the trigger that it comes from; the first if left out. */ trigger?: string }
 export type Adopted = { id: string }
 export type Alerts = { connection?: string; /** The action; empty in a change: nobody is told. */ use: string; /** Its inputs. Its subject and its text are filled in when they are left out. */ with?: Record<string, unknown> }
+export type Answer_approvalRequest = { approve: boolean; /** Who answers; default: admin. */ by?: string; comment?: string }
+export type ApprovalItem = { asked_at: string; message: string; run: string; /** Its path; in a loop with its round. */ step: string; /** An answer after that comes too late. */ until: string; /** Its name. */ workflow: string }
 export type AuthItem = { fields: string[]; help?: string; id: string; /** Of OAuth2: what is asked for. */ scopes?: ScopesItem; secrets: SecretItem[]; /** A person has to sign in at the system: POST /api/v1/oauth. */ sign_in: boolean; title: string; type: string }
 export type Bucket = { failed: number; runs: number }
 export type Bulk = { begun_at: string; done: boolean; /** Why the first of them could not. */ error?: string; failed: number; id: string; rate: number; started: number; total: number }
+export type BulkCheck = { /** So many of them, the newest, were looked at for what would be done a second time. */ looked: number; repeats: BulkRepeat[]; /** Runs that would be started again. */ total: number }
+export type BulkRepeat = { /** Of those that were looked at. */ runs: number; /** Its id. */ step: string; /** The action, or the workflow that it calls. */ use: string; workflow: string }
+export type BulkStarted = { begun_at: string; /** With check, and then there is no id. */ check?: BulkCheck; done: boolean; /** Why the first of them could not. */ error?: string; failed: number; id: string; rate: number; started: number; total: number }
 export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** What came of it when it was tried last. */ test?: Test; /** Its name, else what it does in words. */ title: string }
 export type Change = { /** What kind of change it is, for translation. */ code: string; /** What the sentence is made of. */ params: Record<string, unknown>; /** Where: in the new text, or in the old one for what was deleted. */ path: string; /** The sentence in English. */ text: string }
 export type Choice = { label: string; value: unknown }
@@ -65,6 +70,8 @@ export type OutlineEntry = { /** Its keys in the order of the file. */ fields: O
 export type OutlineField = { column: number; end_column: number; /** Where it ends. */ end_line: number; /** The value is an expression as it stands, without ${{ }}. */ expression?: boolean; key: string; /** Where the value begins, from 1. */ line: number; path: string; /** The condition as rows; left out where rows cannot say it. */ rows?: Rows; /** The value as the file has it: texts with their templates, objects in the order of the file. */ value: unknown }
 export type OutlineItem = { action?: string; connector?: string; /** How many steps it is inside of. */ depth?: number; /** What it does, such as the condition of a filter. */ detail?: string; id: string; /** filter, set, use, … */ kind: string; /** Its name, else the title of its action; empty: its kind says it. */ title?: string }
 export type OutlineList = { /** What else the path or part says, such as name and when. */ fields: OutlineField[]; /** Of the path or part; else of the step. */ owner: string; /** Of the list of steps; it may be missing in the file, an insert makes it. */ path: string; /** steps: of for_each; path: one of paths; part: one of parallel. */ role: "steps" | "on_error" | "path" | "part"; steps: OutlineEntry[] }
+export type PageApprovalItem = { items: ApprovalItem[]; /** Cursor of the next page; empty at the end. */ next: string }
+export type PageBulk = { items: Bulk[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageChoice = { items: Choice[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageConnectionItem = { items: ConnectionItem[]; /** Cursor of the next page; empty at the end. */ next: string }
 export type PageConnectorItem = { items: ConnectorItem[]; /** Cursor of the next page; empty at the end. */ next: string }
@@ -90,7 +97,7 @@ export type Rename_workflowRequest = { /** The new id; a folder in front moves i
 export type Repeat = { step: string; use: string }
 export type ReplayRequest = { /** The newest, so many; 0: 50, or 500 with since or until. */ last?: number; /** Make calls that only read for real, where no answer was recorded. */ reads?: boolean; /** These runs; the other fields are for when there are none. */ runs?: string[] | null; /** Accepted at or after. */ since?: string; /** A workflow file; absent: the version that runs. */ text?: string; /** Accepted before. */ until?: string }
 export type Replayed = { at: string; /** What is different about that step. */ change?: "input" | "output" | "status" | "new" | "gone" | "answer"; /** Why it could not be replayed. */ error?: string; /** Steps whose answer is the example of their action, because their input was never sent. */ guessed?: string[] | null; /** The run; with then.status kept, the delivery. */ id: string; /** With the draft. */ now: Ended; outcome: "error" | "now_fails" | "now_filtered" | "now_passes" | "different" | "same"; /** The first step that gets another input; else the first with any difference. */ step?: string; steps?: StepChange[] | null; then: Ended }
-export type Rerun_manyRequest = { /** start, failed, or the id of a step; default: failed where all are failed, else start */ from?: string; q?: string; /** How many begin in a second; default 10. */ rate?: number; since?: string; /** Only runs of these; default: failed. */ status?: string[] | null; until?: string; version?: "then" | "now"; workflow?: string }
+export type RerunMany = { /** Only tell how many they are and what would be done a second time; nothing is started. */ check?: boolean; /** start, failed, or the id of a step; default: failed where all are failed, else start */ from?: string; /** These runs; without them, those of the filter. */ ids?: string[] | null; q?: string; /** How many begin in a second; default 10. */ rate?: number; since?: string; /** Only runs of these; default: failed. */ status?: string[] | null; until?: string; version?: "then" | "now"; workflow?: string }
 export type RerunRequest = { /** Only tell what would be done a second time; nothing is started. */ check?: boolean; /** Takes the place of trigger.body. */ data?: unknown; /** start, failed, or the id of a step */ from?: string; /** The version that ran, or the current one. */ version?: "then" | "now" }
 export type RerunStarted = { /** The run; none with check. */ id?: string; /** Steps that changed something outside in the old run, or may have, and are done again. */ repeats?: Repeat[] | null }
 export type Resend_deliveriesRequest = { /** Only say which. */ dry?: boolean; filter?: DeliveryFilter; ids?: string[] | null }
@@ -158,6 +165,12 @@ export type Write_draft_textRequest = { text: string }
 
 /** Every call: its parameters, the body that it takes and what it answers. */
 export interface Calls {
+  "GET /approvals": {
+    path: {  }
+    query: { cursor?: string; limit?: number }
+    body: undefined
+    result: PageApprovalItem
+  }
   "GET /backup": {
     path: {  }
     query: {  }
@@ -458,11 +471,17 @@ export interface Calls {
     body: undefined
     result: Histogram
   }
+  "GET /runs/rerun": {
+    path: {  }
+    query: {  }
+    body: undefined
+    result: PageBulk
+  }
   "POST /runs/rerun": {
     path: {  }
     query: {  }
-    body: Rerun_manyRequest
-    result: Bulk
+    body: RerunMany
+    result: BulkStarted
   }
   "DELETE /runs/rerun/{job}": {
     path: { job: string }
@@ -511,6 +530,12 @@ export interface Calls {
     query: { in: string; round?: number; cursor?: string; limit?: number }
     body: undefined
     result: PageStepView
+  }
+  "POST /runs/{id}/steps/{step}/approval": {
+    path: { id: string; step: string }
+    query: {  }
+    body: Answer_approvalRequest
+    result: void
   }
   "POST /secrets/rotate": {
     path: {  }

@@ -27,7 +27,8 @@ export function fixed(): Command[] {
   return [
     go('workflows', t('nav.workflows'), '/workflows', 'home list automations', 'g w'),
     go('runs', t('nav.runs'), '/runs', 'history log', 'g r'),
-    go('failed', t('menu.failed'), '/runs?status=failed', 'errors broken dead letters'),
+    go('failed', t('menu.failed'), '/runs?status=failed', 'errors broken'),
+    go('waiting', t('menu.waiting'), '/waiting', 'decision approve approval dead letters privacy', 'g q'),
     go('deliveries', t('menu.deliveries'), '/deliveries', 'calls requests hooks refused', 'g d'),
     go('connections', t('nav.connections'), '/connections', 'accounts sign in keys tokens', 'g c'),
     go('apps', t('nav.apps'), '/apps', 'connectors directory openapi'),
@@ -53,7 +54,7 @@ export function pick(all: Command[], query: string, most = 6): Command[] {
   return groups.flatMap((g) => scored.filter((x) => x.c.group === g).slice(0, words.length ? most : 12).map((x) => x.c))
 }
 
-const isRun = (s: string) => /^[0-9A-HJKMNP-TV-Z]{26}$/i.test(s)
+const isRun = (s: string) => /^[0-9a-v]{26}$/i.test(s)
 
 /** What the server knows about the query. */
 export async function ask(query: string, signal: AbortSignal, turned: (name: string, on: boolean) => void): Promise<Command[]> {

@@ -2,7 +2,7 @@
 import { router } from './router.svelte'
 
 const name = 'bellhop.letters'
-const pages: Record<string, string> = { w: '/workflows', r: '/runs', d: '/deliveries', c: '/connections', s: '/settings' }
+const pages: Record<string, string> = { w: '/workflows', r: '/runs', q: '/waiting', d: '/deliveries', c: '/connections', s: '/settings' }
 
 class Shortcuts {
   /** What is open over the page. */
