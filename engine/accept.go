@@ -139,6 +139,7 @@ type waiter struct{ ch chan Reply }
 // whichever is first. The event is durable even when ctx ends first; then err is nil. A drain ends the wait too:
 // what is left of the run comes after the next start.
 func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
+	ev.Urgent = true                                         // somebody waits for it
 	r, err := e.newRun(context.WithoutCancel(ctx), &ev, nil) // a caller who hangs up has still sent it
 	if err != nil {
 		return Reply{}, fmt.Errorf("accept event: %w", err)

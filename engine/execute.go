@@ -72,7 +72,7 @@ type execution struct {
 	state *runState
 	env   expression.Env
 	stop  context.CancelCauseFunc
-	slots chan struct{} // the worker slot that it holds; nil in a rehearsal
+	slot  *slot // the worker slot that it holds; nil in a rehearsal
 
 	root     branch
 	orphans  []RunID // children of steps that were given up, to be canceled with the run
@@ -684,9 +684,9 @@ func (x *execution) release(ctx context.Context) error {
 // takeOver records that another holder of this run died. proceed is false when the run crashed the engine too often.
 func (x *execution) takeOver(ctx context.Context, alone chan struct{}) (proceed bool, err error) {
 	if x.state.takeovers > 0 {
-		<-x.slots // who waits for its turn holds no worker
+		x.slot.leave() // who waits for its turn holds no worker
 		alone <- struct{}{}
-		x.slots <- struct{}{}
+		x.slot.enter()
 		x.trust = sync.OnceFunc(func() { <-alone })
 		time.AfterFunc(aloneFor, x.trust) // a slow call must not hold up all others
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	claimBatch   = 64               // and at most an eighth of the workers: who comes back from a short wait needs one
+	claimBatch   = 64               // and at most half of the reserve: who comes back from a short wait needs one
 	drainGrace   = 30 * time.Second // what a drain gives running steps
 	heartbeat    = 10 * time.Second // a third of the shortest lease of a store
 	maxTakeovers = 3                // a run that was executing in so many crashes is not tried again
@@ -22,7 +22,8 @@ const (
 // Run works on runs until ctx is done. Then it claims no more, lets running steps end for at most 30 s, releases
 // what is left, and returns nil. It returns an error only when the store does.
 func (e *Engine) Run(ctx context.Context) error {
-	slots := make(chan struct{}, e.Workers)
+	slots := make(chan struct{}, e.Workers+reserveOf(e.Workers))
+	shares := newShares(e.Workers, e.Store.Pause)
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
 	var running sync.WaitGroup
@@ -53,10 +54,15 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		for _, c := range claims {
 			running.Add(1)
+			s := &slot{slots: slots, shares: shares}
+			if len(c.Journal) > 0 && c.Journal[0].Head != nil {
+				s.workflow = c.Journal[0].Head.Workflow
+			}
+			shares.take(s.workflow)
 			go func() {
 				defer running.Done()
-				defer func() { <-slots }()
-				e.execute(work, c, slots)
+				defer s.leave()
+				e.execute(work, c, s)
 			}()
 		}
 	}
@@ -85,7 +91,7 @@ func acquire(ctx context.Context, slots chan struct{}) int {
 		return 0
 	}
 	n := 1
-	for n < min(claimBatch, cap(slots)/8) {
+	for n < min(claimBatch, cap(slots)/16) {
 		select {
 		case slots <- struct{}{}:
 			n++
@@ -130,7 +136,7 @@ func (e *Engine) extendClaims(ctx, work context.Context) {
 }
 
 // execute works on one claimed run until it ends, parks, or the claim is gone.
-func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
+func (e *Engine) execute(work context.Context, c *Claim, s *slot) {
 	var x *execution
 	defer func() {
 		if p := recover(); p != nil {
@@ -167,7 +173,7 @@ func (e *Engine) execute(work context.Context, c *Claim, slots chan struct{}) {
 	defer stop(nil)
 	c.Journal = nil // the state has what is needed of it
 	x = newExecution(e, c, w, state, stop)
-	x.slots = slots
+	x.slot = s
 	e.mu.Lock()
 	e.running[c.Run] = x
 	e.mu.Unlock()

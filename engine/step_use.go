@@ -262,8 +262,8 @@ func (e *Engine) insist(run RunID, call func() error) error {
 
 // sleep waits under the claim without holding a worker slot.
 func (e *Engine) sleep(ctx context.Context, x *execution, until time.Time) error {
-	<-x.slots
-	defer func() { x.slots <- struct{}{} }()
+	x.slot.leave()
+	defer x.slot.enter()
 	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {

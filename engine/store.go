@@ -34,6 +34,10 @@ type Journal interface {
 	// Limit bounds how many runs of a workflow are claimed at the same time; 0: any number. It is not stored.
 	Limit(workflow string, most int)
 
+	// Pause keeps the ready runs of a workflow from being claimed, or lets them be claimed again. What is claimed goes
+	// on. It is not stored.
+	Pause(workflow string, on bool)
+
 	// Signal appends a record of kind Signal to a run that has not finished, from any machine, and wakes a parked
 	// run. It is idempotent by s.ID. A finished or unknown run is ErrNotFound.
 	Signal(ctx context.Context, id RunID, s Signal) error

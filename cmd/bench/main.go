@@ -19,9 +19,10 @@ func main() {
 	flag.IntVar(&o.events, "events", 20000, "events of one round of the whole job")
 	flag.IntVar(&o.callers, "callers", 64, "concurrent callers of the whole job")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
-	flag.StringVar(&o.only, "only", "", "one part: accept, job, start, waiting, history, workflows")
+	flag.StringVar(&o.only, "only", "", "one part: accept, job, fair, start, waiting, history, workflows")
 	flag.IntVar(&o.stored, "stored", 1_000_000, "stored runs of the history part")
 	flag.IntVar(&o.parked, "parked", 100_000, "runs of the waiting part")
+	flag.IntVar(&o.flood, "flood", 50_000, "events of the flood of the fair part; at most 5,000 where its calls are slow")
 	bare := flag.Bool("bare", false, "be the bare program that the whole job is compared with")
 	sink := flag.String("sink", "", "with -bare: where to POST")
 	flag.Parse()
@@ -41,7 +42,7 @@ type options struct {
 	bellhop, dir, only string
 	events, callers    int
 	rounds, stored     int
-	parked             int
+	parked, flood      int
 }
 
 func (o *options) run(ctx context.Context) error {
@@ -59,6 +60,7 @@ func (o *options) run(ctx context.Context) error {
 	}{
 		{"accept", o.accept},
 		{"job", o.job},
+		{"fair", o.fair},
 		{"start", o.start},
 		{"waiting", o.waiting},
 		{"history", o.history},

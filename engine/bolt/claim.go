@@ -355,6 +355,17 @@ func (s *Store) Limit(workflow string, most int) {
 	}
 }
 
+// Pause implements engine.Journal.
+func (s *Store) Pause(workflow string, on bool) {
+	s.mu.Lock()
+	s.table.setPaused(workflow, on)
+	wake := s.table.takeWaiters()
+	s.mu.Unlock()
+	if wake != nil {
+		close(wake)
+	}
+}
+
 // Extend implements engine.Journal. A claim of this store ends only with an Append or with the process, so there
 // is no lease to move.
 func (s *Store) Extend(ctx context.Context, c *engine.Claim) error {

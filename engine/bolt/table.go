@@ -57,10 +57,11 @@ type flow struct {
 	awake  int // unfinished runs that are not parked
 	held   int // claimed ones
 	limit  int // of held; 0: none
+	paused bool
 }
 
 // room reports whether one more run may be claimed.
-func (f *flow) room() bool { return f.limit == 0 || f.held < f.limit }
+func (f *flow) room() bool { return !f.paused && (f.limit == 0 || f.held < f.limit) }
 
 // A lane holds the unfinished runs of one workflow with an equal lane, in the order of acceptance.
 type lane struct {
@@ -93,8 +94,9 @@ type table struct {
 	bytes   int64 // stored, of unfinished runs
 	cached  int   // bytes of journals in memory
 	names   map[string]string
-	limits  map[string]int // of flows, by id
-	waiters chan struct{}  // closed when a run gets ready; nil: nobody waits
+	limits  map[string]int      // of flows, by id
+	paused  map[string]struct{} // ids of flows
+	waiters chan struct{}       // closed when a run gets ready; nil: nobody waits
 	woken   bool
 	cutOff  bool // the last stop was not clean
 	ended   meter
@@ -105,6 +107,7 @@ type table struct {
 func (t *table) init() {
 	t.runs, t.flows = map[engine.RunID]*run{}, map[string]*flow{}
 	t.keys, t.names, t.limits = map[dedupKey]*run{}, map[string]string{}, map[string]int{}
+	t.paused = map[string]struct{}{}
 }
 
 // memoBytes is how much of journals is kept for the first claim, so that an event is not read back and decoded
@@ -126,6 +129,7 @@ func (t *table) flow(id string) *flow {
 	f := t.flows[id]
 	if f == nil {
 		f = &flow{id: id, lanes: map[string]*lane{}, limit: t.limits[id]}
+		_, f.paused = t.paused[id]
 		t.flows[id] = f
 	}
 	return f
@@ -204,7 +208,20 @@ func (t *table) setLimit(id string, most int) {
 	}
 }
 
-// unblock makes the ready runs of a flow claimable again that its limit held back.
+// setPaused keeps the ready runs of a flow from being claimed, or lets them go.
+func (t *table) setPaused(id string, on bool) {
+	if on {
+		t.paused[id] = struct{}{}
+	} else {
+		delete(t.paused, id)
+	}
+	if f := t.flows[id]; f != nil {
+		f.paused = on
+		t.unblock(f)
+	}
+}
+
+// unblock makes the ready runs of a flow claimable again that its limit or a pause held back.
 func (t *table) unblock(f *flow) {
 	if !f.room() {
 		return
@@ -272,7 +289,7 @@ func (t *table) pick() *run {
 func (t *table) pickReady() *run {
 	var f *flow
 	var c int
-	for f == nil || !f.room() { // a flow without room comes back when one of its claims ends
+	for f == nil || !f.room() { // a flow without room comes back when it has some
 		c = bulk
 		if t.rings[urgent].head != nil && (t.rings[bulk].head == nil || t.served < urgentShare) {
 			c = urgent

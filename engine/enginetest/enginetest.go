@@ -81,6 +81,7 @@ var tests = []struct {
 	{"I21 one winner per revision", i21Winner},
 	{"I21 the KV keeps, lists and expires", i21KV},
 	{"fairness takes workflows in turn", fairTurns},
+	{"a paused workflow is not claimed until it goes on", fairPause},
 	{"fairness prefers urgent runs four to one", fairUrgent},
 	{"deliveries are kept and listed", deliveriesList},
 	{"stats count", statsCount},

@@ -1,6 +1,11 @@
 package enginetest
 
-import "github.com/bellhop-dev/bellhop/engine"
+import (
+	"context"
+	"time"
+
+	"github.com/bellhop-dev/bellhop/engine"
+)
 
 func fairTurns(h *harness) {
 	for range 6 {
@@ -25,6 +30,35 @@ func fairTurns(h *harness) {
 		if claims[i].Run != want {
 			h.Errorf("claim %d: got run %s, want %s", i, claims[i].Run, want)
 		}
+	}
+}
+
+func fairPause(h *harness) {
+	for range 3 {
+		h.accept(workflow("busy"))
+	}
+	b := h.accept(workflow("b"))
+	h.Pause("busy", true)
+	h.accept(workflow("busy"))
+	if c := h.claim(); c.Run != b {
+		h.Errorf("claimed run %s of the paused workflow, want %s", c.Run, b)
+	}
+	short, stop := context.WithTimeout(h.ctx, 50*time.Millisecond)
+	defer stop()
+	if claims, err := h.Claim(short, 10); err == nil {
+		h.Errorf("claimed %d runs of the paused workflow", len(claims))
+	}
+	waiting := make(chan []*engine.Claim, 1)
+	go func() {
+		claims, err := h.Claim(h.ctx, 10)
+		if err != nil {
+			h.Error(err)
+		}
+		waiting <- claims
+	}()
+	h.Pause("busy", false)
+	if claims := <-waiting; len(claims) != 4 {
+		h.Errorf("after the pause: %d runs claimed, want 4", len(claims))
 	}
 }
 
