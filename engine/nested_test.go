@@ -249,6 +249,7 @@ func TestHowStepsInsideEndWhatIsAround(t *testing.T) {
 		"which its on_error handles":         {"  - id: l\n    for_each: {in: '[1, 2]'}\n    steps: [{id: u, use: other.put, with: {fail: true}}]\n    on_error: [{id: h, set: {why: \"${{ error.message }}\", step: \"${{ error.step }}\"}}]\n  - {id: o, set: {h: \"${{ steps.h }}\"}}\n", "succeeded", `{"h":{"step":"u","why":"round 1: refused"}}`},
 		"one branch fails the others' step":  {"  - parallel: [{steps: [{use: other.put, with: {fail: true}}]}, {steps: [{wait: {for: 30d}}, {use: other.put, with: {late: true}}]}]\n    on_error: continue\n  - {id: o, set: {n: 1}}\n", "succeeded", `{"n":1}`},
 		"no path fits":                       {"  - {id: p, paths: [{when: 'false', steps: [{set: {n: 1}}]}]}\n  - {id: o, set: {p: \"${{ steps.p }}\"}}\n", "succeeded", `{"p":null}`},
+		"nothing is done on a path":          {"  - {id: p, paths: [{when: 'false', steps: [{set: {n: 1}}]}, {steps: []}]}\n  - {id: o, set: {p: \"${{ steps.p }}\"}}\n", "succeeded", `{"p":null}`},
 		"all paths that fit":                 {"  - {id: o, match: all, paths: [{steps: [{set: {n: 1}}]}, {when: 'false', steps: [{set: {n: 2}}]}, {when: 'true', steps: [{set: {n: 3}}]}]}\n", "succeeded", `{"n":3}`},
 		"nothing to loop over":               {"  - {id: o, for_each: {in: '[]'}, steps: [{set: {n: 1}}]}\n", "succeeded", `[]`},
 		"a list that is missing":             {"  - {id: o, for_each: {in: trigger.body.items}, steps: [{set: {n: 1}}]}\n", "failed", ""},

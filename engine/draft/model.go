@@ -21,6 +21,8 @@ type Model struct {
 	Enabled     bool            `json:"enabled" doc:"What the text says: false turns the workflow off."`
 	Tags        []string        `json:"tags" nullable:"false"`
 	Cards       map[string]Card `json:"cards" nullable:"false" doc:"What the list shows of each trigger and step, by path."`
+	// Conditions has an entry for each path with a condition, by the path of its list of steps.
+	Conditions map[string]string `json:"conditions" nullable:"false" doc:"When each path of paths is taken, in words; by the path of its steps. One that is taken otherwise, or always, has none."`
 }
 
 // Card is what the list of steps shows of one entry.
@@ -66,7 +68,7 @@ func NewModel(id, text string, w *workflow.Workflow, problems workflow.Problems,
 		return nil, err
 	}
 	outline.ShowRows()
-	m := &Model{Outline: *outline, Name: id, Enabled: true, Tags: []string{}, Cards: map[string]Card{}}
+	m := &Model{Outline: *outline, Name: id, Enabled: true, Tags: []string{}, Cards: map[string]Card{}, Conditions: map[string]string{}}
 	if w != nil {
 		m.Outline.Name(w)
 		m.Name, m.Description, m.Enabled = w.Name, w.Description, w.Enabled
@@ -102,6 +104,13 @@ func NewModel(id, text string, w *workflow.Workflow, problems workflow.Problems,
 			card.State = "skipped"
 		}
 		m.Cards[string(e.Path)] = card
+		for _, l := range e.Lists {
+			for i := range l.Fields {
+				if text := condition(&l.Fields[i]); l.Role == "path" && l.Fields[i].Key == "when" && text != "" {
+					m.Conditions[string(l.Path)] = text
+				}
+			}
+		}
 		return true
 	})
 	return m, nil
@@ -148,10 +157,7 @@ func summary(e *workflow.OutlineEntry) string {
 	}
 	switch e.Kind {
 	case "filter":
-		if f.Rows != nil {
-			return f.Rows.Text()
-		}
-		return e.TextOf("filter")
+		return condition(f)
 	case "set":
 		return count(len(object), "field")
 	case "use":
@@ -196,6 +202,16 @@ func summary(e *workflow.OutlineEntry) string {
 		return get("use")
 	}
 	return ""
+}
+
+// condition is a condition in words; where rows cannot say it, as it is written.
+func condition(f *workflow.OutlineField) string {
+	if f.Rows != nil {
+		return f.Rows.Text()
+	}
+	var text string
+	_ = json.Unmarshal(f.Value, &text) // empty for anything else
+	return text
 }
 
 func count(n int, what string) string {

@@ -240,3 +240,23 @@ func TestRowsAPI(t *testing.T) {
 	h.want(422, "POST", "/api/v1/expressions/rows", `{"rows": {"match": "all", "items": []}}`)
 	h.want(422, "POST", "/api/v1/expressions/rows", `{}`)
 }
+
+// TestDraftConditions says in words when a path is taken.
+func TestDraftConditions(t *testing.T) {
+	h := newHouse(t, nil)
+	d, _ := h.want(201, "POST", "/api/v1/drafts", `{"id": "routes", "text": `+jsonText(`triggers:
+  - webhook: {}
+steps:
+  - id: route
+    paths:
+      - {name: Refund, when: trigger.body.kind == "refund", steps: [{set: {a: 1}}]}
+      - {name: Odd, when: len(trigger.body.kind) % 2 == 1, steps: []}
+      - {name: Else, steps: []}
+`)+`}`)
+	got, want := at(d, "model", "conditions"), map[string]any{
+		"steps.route.paths[0].steps": "Kind is refund", "steps.route.paths[1].steps": "len(trigger.body.kind) % 2 == 1",
+	}
+	if jsonText(got) != jsonText(want) || len(d["problems"].([]any)) != 0 {
+		t.Errorf("conditions %v, want %v; problems %v", got, want, d["problems"])
+	}
+}

@@ -189,7 +189,7 @@ func (s *Server) readPast(ctx context.Context, workflow string, ids []string) ([
 	return past, nil
 }
 
-// pastRuns reads the newest finished runs.
+// pastRuns reads the newest finished runs that were no tests.
 func (s *Server) pastRuns(ctx context.Context, workflow string, which Selection, limit int) ([]rehearsal.Past, error) {
 	q := engine.Query{
 		Workflow: workflow, Since: which.Since, Until: which.Until,
@@ -203,6 +203,9 @@ func (s *Server) pastRuns(ctx context.Context, workflow string, which Selection,
 			return nil, fmt.Errorf("list runs: %w", err)
 		}
 		for i := range rows.Items {
+			if engine.TestMode(rows.Items[i].Trigger) != "" {
+				continue // a test is no event that happened
+			}
 			recs, err := s.Engine.Store.Read(ctx, rows.Items[i].ID, 0)
 			if errors.Is(err, engine.ErrNotFound) || err == nil && len(recs) == 0 {
 				continue // pruned in the meantime

@@ -21,6 +21,11 @@ func TestReplayOverTheAPI(t *testing.T) {
 	if out, _ := h.want(200, "POST", at, `{}`); out["events"] != json.Number("3") || text(out["totals"]) != "3 same" {
 		t.Errorf("the version that runs: %v", out["totals"])
 	}
+	test, _ := h.want(201, "POST", "/api/v1/drafts/billing/invoice/test", `{"mode": "pretend"}`)
+	h.finished(test["run"].(string))
+	if out, _ := h.want(200, "POST", at, `{}`); out["events"] != json.Number("3") {
+		t.Errorf("a test run counts as an event: %v", out["totals"])
+	}
 	stricter := quoted(strings.Replace(invoice, ">= 100", ">= 200", 1))
 	if out, _ := h.want(200, "POST", at, `{"last": 50, "text": `+stricter+`}`); text(out["totals"]) != "1 now filtered, 2 same" {
 		t.Errorf("a draft: %v", out["totals"])
@@ -35,7 +40,7 @@ func TestReplayOverTheAPI(t *testing.T) {
 	if out, _ := h.want(200, "POST", at, `{"until": "2001-01-01T00:00:00Z"}`); out["events"] != json.Number("0") {
 		t.Errorf("long ago: %v", out)
 	}
-	if list, _ := h.want(200, "GET", "/api/v1/runs", ""); len(list["items"].([]any)) != 3 {
+	if list, _ := h.want(200, "GET", "/api/v1/runs", ""); len(list["items"].([]any)) != 4 {
 		t.Errorf("a replay left runs behind: %v", list)
 	}
 	h.want(422, "POST", at, `{"text": "steps: 1"}`)

@@ -146,6 +146,7 @@ func (s *Server) writeText(ctx context.Context, in *struct {
 	if !checked.Good() {
 		return nil, brokenText(checked.Problems)
 	}
+	s.Engine.Sign(in.ID, engine.VersionOf(text), engine.Note{By: s.actor(ctx)})
 	version, err := s.write(ctx, in.ID, text, ifVersion)
 	if errors.Is(err, folder.ErrChanged) {
 		current, _ := s.Folder.Read(in.ID) // changed between the check and the write

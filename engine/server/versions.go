@@ -118,7 +118,11 @@ func (s *Server) listVersions(ctx context.Context, in *struct {
 		return nil, err
 	}
 	if len(list) == 0 && !s.exists(in.ID) {
-		return nil, noWorkflow(in.ID)
+		if _, err := s.drafts.Read(ctx, in.ID); errors.Is(err, draft.ErrNone) { // a draft that was never published has no history yet
+			return nil, noWorkflow(in.ID)
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	first := 0
 	if in.Cursor != "" {
@@ -145,7 +149,7 @@ func (s *Server) listVersions(ctx context.Context, in *struct {
 		}
 		p := &list[i]
 		item := versionItem{Version: p.Version, Previous: p.Previous, At: p.At, By: p.By, Message: p.Message, Live: p.Version == live, Changes: workflow.Changes{}}
-		if before, after := text(p.Previous), text(p.Version); before != nil && after != nil {
+		if before, after := text(p.Previous), text(p.Version); p.Previous != "" && before != nil && after != nil {
 			item.Changes = workflow.Diff(before, after)
 		}
 		out.Items = append(out.Items, item)

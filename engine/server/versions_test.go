@@ -42,6 +42,10 @@ func TestVersions(t *testing.T) {
 	}
 	h.want(422, "GET", target+"?cursor=x", "")
 	h.want(404, "GET", "/api/v1/workflows/none/versions", "")
+	h.want(201, "POST", "/api/v1/drafts", `{"id": "fresh", "text": "steps: []"}`)
+	if list, _ := h.want(200, "GET", "/api/v1/workflows/fresh/versions", ""); len(list["items"].([]any)) != 0 {
+		t.Errorf("the history of what was never published: %v", list)
+	}
 	diff, _ := h.want(200, "GET", target+"/"+v2+"/diff", "")
 	if at(diff, "before") != invoice || at(diff, "sentences", 0, "code") != "step.filter_value" || len(diff["lines"].([]any)) != 8 {
 		t.Errorf("diff: %v", diff)

@@ -274,6 +274,7 @@ func (s *Server) setEnabled(ctx context.Context, in *struct {
 			return nil, fail(http.StatusConflict, in.ID+" cannot be enabled: "+err.Error(), "mend that and enable it again")
 		}
 	}
+	s.Engine.Sign(in.ID, engine.VersionOf(changed), engine.Note{By: s.actor(ctx)})
 	if _, err := s.write(ctx, in.ID, changed, engine.VersionOf(text)); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (r *reader) inside(n *yaml.Node, what string, roots *expression.Scope, pare
 		return nil
 	}
 	steps := r.steps(n, what, roots)
-	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 && what != aPath { // a path on which nothing happens is a decision, too
 		r.errorf(place(n), "", "%s has at least one step", what)
 	}
 	return steps

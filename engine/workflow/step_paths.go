@@ -9,10 +9,13 @@ import (
 // maxBranches bounds the branches of one step.
 const maxBranches = 50
 
+// aPath is what problems call a branch of paths.
+const aPath = "a path"
+
 // paths reads `paths: [{name, when, steps}]` with the key match beside it.
 func (r *reader) paths(n *yaml.Node, o *object, sc scope) Do {
 	p := &Paths{All: o.word("match", "first", "first", "all") == "all"}
-	p.Branches = r.branches(n, "paths", "a path", "path", sc, true)
+	p.Branches = r.branches(n, "paths", aPath, "path", sc, true)
 	for i, b := range p.Branches {
 		if !b.hasWhen && !p.All && i < len(p.Branches)-1 {
 			r.errorf(b.At, "move it to the end, or give it the key when", "a path without when is taken always, so those behind it never are")
@@ -59,7 +62,7 @@ func (r *reader) branches(n *yaml.Node, what, one, word string, sc scope, when b
 			b.When = r.program(bo.value("when"), "when", sc)
 			b.hasWhen = bo.vals["when"] != nil
 		}
-		if steps := bo.need("steps", "add steps: with at least one entry"); steps != nil {
+		if steps := bo.need("steps", "add steps: with what is done there"); steps != nil {
 			b.Steps = r.inside(steps, one, sc.Scope, sc.owner, i)
 		}
 		bo.done()
