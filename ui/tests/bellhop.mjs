@@ -87,8 +87,8 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
       child.kill('SIGTERM')
     })
   await start()
-  const call = async (method, path, body) => {
-    const response = await fetch(url + path, { method, headers: body === undefined ? {} : { 'Content-Type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) })
+  const call = async (method, path, body, headers = {}) => {
+    const response = await fetch(url + path, { method, headers: body === undefined ? headers : { 'Content-Type': 'application/json', ...headers }, body: body === undefined ? undefined : JSON.stringify(body) })
     const text = await response.text()
     const value = text ? JSON.parse(text) : undefined
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
@@ -100,6 +100,11 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
     port,
     log: () => log,
     call,
+    /** Writes the file of a workflow, new or not, as somebody with an editor of their own would. */
+    publish: async (id, text) => {
+      const there = (await fetch(`${url}/api/v1/workflows/${encodeURIComponent(id)}`)).ok
+      await call('PUT', `/api/v1/workflows/${encodeURIComponent(id)}/text`, { text }, there ? { 'If-Match': '*' } : {})
+    },
     start,
     stop,
     /** Waits until no run is under way. */

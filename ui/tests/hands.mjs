@@ -2,6 +2,14 @@
 // person reads or hears, and count what they do.
 import assert from 'node:assert/strict'
 
+/** A field for text with data in it: it becomes an editor as soon as it has the focus. */
+const isPill = async (what) => (await what.evaluate((e) => e.tagName)) === 'DIV'
+async function retype(page, text) {
+  await page.locator('input:focus, textarea:focus, .cm-content:focus').waitFor()
+  await page.keyboard.press('ControlOrMeta+a')
+  await page.keyboard.type(text)
+}
+
 /** Clicks and typing. `clicks` counts the clicks; typing and selects are not clicks. */
 export function pointer(page) {
   return {
@@ -12,14 +20,17 @@ export function pointer(page) {
       await what.click()
     },
     async fill(what, text) {
-      await what.fill(text)
+      if (await isPill(what)) await what.click()
+      else await what.fill(text)
+      if (await isPill(what)) await retype(page, text)
     },
     async select(what, label) {
       await what.selectOption({ label })
     },
     /** Chooses from a list whose search field has the focus. */
     async pick(name) {
-      await this.press(page.getByRole('option', { name, exact: true }))
+      await page.getByRole('combobox').and(page.locator(':focus')).fill(name)
+      await this.press(page.getByRole('option', { name }).first())
     },
   }
 }
@@ -57,20 +68,23 @@ export function keyboard(page) {
       if ((await reach(what)) !== 'tab') await page.keyboard.press('Enter')
     },
     async fill(what, text) {
-      await reach(what)
-      await page.keyboard.press('ControlOrMeta+a')
-      await page.keyboard.type(text)
+      if (await isPill(what)) {
+        const name = await what.getAttribute('aria-label')
+        for (let i = 0; i < most && (await page.evaluate(() => document.activeElement?.getAttribute('aria-label'))) !== name; i++) await page.keyboard.press('Tab')
+      } else await reach(what)
+      await retype(page, text)
     },
     async select(what, label) {
       await reach(what)
-      await page.keyboard.type(label) // a list goes to the entry that begins like this
-      assert.equal(await what.evaluate((e) => e.selectedOptions[0]?.label.trim()), label)
+      const chosen = () => what.evaluate((e) => e.selectedOptions[0]?.label.trim())
+      if ((await chosen()) !== label) await page.keyboard.type(label) // a list goes to the entry that begins like this
+      assert.equal(await chosen(), label)
     },
     async pick(name) {
       this.clicks++
-      await page.getByRole('option', { name, exact: true }).waitFor()
+      await page.getByRole('combobox').and(page.locator(':focus')).waitFor()
       await page.keyboard.type(name)
-      await page.waitForFunction((wanted) => document.querySelector('[role=option][aria-selected=true]')?.ariaLabel === wanted, name)
+      await page.getByRole('option', { name, selected: true }).waitFor()
       await page.keyboard.press('Enter')
     },
   }

@@ -14,8 +14,7 @@ export function scene(world) {
     text,
     /** Publishes a workflow and sends it an event. */
     workflow: async (id, source) => {
-      const response = await fetch(`${bell().url}/api/v1/workflows/${id}/text`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ text: source }) })
-      assert.ok(response.ok, await response.text())
+      await bell().publish(id, source)
       await hook(id, event)
     },
     lead: (id) => `# A comment that stays.\nname: Lead ${id}\ntriggers:\n  - webhook: {path: ${id}}\nsteps:\n  - filter: trigger.body.amount > 100   # big ones only\n  - id: tell\n    name: Send channel message\n    use: http.request\n    with:\n      method: POST\n      url: ${world.sink.url}/chat\n      json: {channel: "#sales", text: "New"}\n`,

@@ -38,7 +38,16 @@ screens.push(
   { name: 'editor-yaml', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=yaml'); await p.locator('.cm-content').waitFor(); await p.waitForTimeout(300) } },
   { name: 'editor-settings', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=settings'); await p.getByText('Keep these in order').waitFor() } },
   { name: 'editor-add', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Add a step after Only continue if' }).click(); await p.getByRole('option', { name: 'Prepare data' }).waitFor() } },
-  { name: 'editor-publish', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Review and publish' }).click(); await p.getByText('What changes').waitFor() } },
+  { name: 'editor-publish', server: 'full', go: async (p) => { await draft(p, 'amount > 100', 'amount > 250'); await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Review and publish' }).click(); await p.getByText(/^Of the last/).waitFor(); await p.getByText('Nothing is missing').waitFor() } },
+  { name: 'editor-test', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.tell'); await p.getByRole('button', { name: 'Preview the request only' }).click(); await p.getByText('This would be sent').waitFor() } },
+  { name: 'editor-try', server: 'full', go: async (p) => { await draft(p, 'amount > 100', 'amount > 250'); await p.goto(p.base + '/workflows/lead-intake?step=filter_1'); await p.getByRole('button', { name: 'Try past events' }).click(); await p.getByRole('button', { name: 'Last 50 events' }).click(); await p.getByText(/\d+ the same/).first().waitFor() } },
+  { name: 'editor-try-run', server: 'full', go: async (p) => { const found = await p.server.call('GET', '/api/v1/runs?workflow=lead-intake&status=succeeded&limit=1'); await p.goto(p.base + '/workflows/lead-intake?try=' + found.items[0].id); await p.getByText('This run with the current draft').waitFor(); await p.getByText(/\d+ the same/).first().waitFor() } },
+  { name: 'editor-history', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=history'); await p.getByRole('button', { name: 'What it changed, in lines' }).first().click(); await p.getByRole('region', { name: 'Changed lines' }).waitFor() } },
+  { name: 'editor-history-empty', server: 'empty', go: async (p) => { await p.server.call('POST', '/api/v1/drafts', { id: 'fresh', text: 'triggers:\n  - webhook: {}\nsteps:\n  - set: {a: 1}\n' }).catch(() => {}); await p.goto(p.base + '/workflows/fresh?view=history'); await p.getByText('No version yet').waitFor() } },
+  { name: 'editor-history-error', server: 'full', faults: true, go: async (p) => { await p.route('**/versions*', (r) => r.abort()); await p.goto(p.base + '/workflows/lead-intake?view=history'); await p.getByRole('alert').waitFor() } },
+  { name: 'editor-map', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=map'); await p.locator('[data-map]').first().waitFor() } },
+  { name: 'editor-map-tested', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=map'); await p.locator('[data-map]').first().waitFor(); await p.getByRole('button', { name: 'Test all steps' }).click(); await p.locator('[data-map]').filter({ hasText: 'Done' }).first().waitFor() } },
+  { name: 'editor-paths', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?step=steps.route'); await p.getByText('Take this path if').first().waitFor(); await p.waitForTimeout(400) } },
   { name: 'editor-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/workflows/none'); await p.getByText('There is no such workflow').waitFor() } },
 )
 
@@ -62,3 +71,65 @@ screens.push(
   { name: 'waiting-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/waiting'); await p.getByText('Nothing waits for you').waitFor() } },
   { name: 'runs-again', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?status=succeeded&workflow=new-hire'); await p.getByRole('button', { name: 'Run again all that match' }).click(); await p.getByText('Some of it has already happened').waitFor() } },
 )
+/** Changes the draft of lead-intake, so that past events end in another way. */
+async function draft(p, before, after) {
+  const { text } = await p.server.call('GET', '/api/v1/drafts/lead-intake')
+  await p.server.call('PUT', '/api/v1/drafts/lead-intake/text', { text: text.replace(before, after) }, { 'If-Match': '*' })
+}
+
+/** A workflow with paths, a loop, parts and steps for failures, in three versions. */
+async function versions(p) {
+  const source = (limit, extra) => `name: Route a request
+description: Refunds need a person, everything else goes on by itself.
+triggers:
+  - id: form
+    webhook: {path: route-request}
+  - id: nightly
+    schedule: {cron: "0 3 * * *", timezone: Europe/Berlin}
+steps:
+  - filter: trigger.body.amount > ${limit}
+  - id: route
+    paths:
+      - name: Refund
+        when: trigger.body.kind == "refund"
+        steps:
+          - id: ask
+            name: Ask the front desk
+            approve: {message: "Refund \${{ trigger.body.amount }}?", timeout: 3d}
+          - name: Pay it back
+            set: {paid: "\${{ trigger.body.amount }}"}
+      - name: Order
+        when: trigger.body.kind == "order"
+        steps:
+          - id: lines
+            name: Each line of the order
+            for_each: {in: trigger.body.items, as: line, concurrency: 4}
+            steps:
+              - name: Prepare the line
+                set: {title: "\${{ upper(line.title) }}"}
+      - name: Anything else
+        steps: []
+  - id: both
+    name: Tell everybody
+    parallel:
+      - name: sales
+        steps:
+          - name: Note for sales
+            set: {to: sales}
+            on_error:
+              - name: Note that it failed
+                set: {failed: true}
+      - name: support
+        steps:
+          - name: Note for support
+            set: {to: support}
+${extra}on_failure:
+  - name: Tell the person on call
+    set: {failed: "\${{ error.message }}"}
+`
+  const id = 'route-request'
+  const there = await fetch(`${p.server.url}/api/v1/workflows/${id}`)
+  if (there.ok) return
+  for (const text of [source(10, ''), source(50, '  - name: Note the end\n    set: {done: true}\n'), source(100, '  - name: Note the end\n    set: {done: true}\n')]) await p.server.publish(id, text)
+  await fetch(`${p.server.url}/hooks/${id}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ kind: 'order', amount: 240, items: [{ title: 'Loom' }, { title: 'Card' }] }) })
+}

@@ -11,6 +11,9 @@ import { toasts } from './toasts.svelte'
 export type SaveState = 'saved' | 'saving' | 'offline'
 type Work = (rev: string) => Promise<DraftView>
 
+/** The server is not there, or not ready. */
+const away = (e: unknown): boolean => isOffline(e) || (e instanceof ApiError && e.status === 503)
+
 export class Editor {
   draft = $state.raw<DraftView>()
   error = $state.raw<unknown>()
@@ -29,7 +32,8 @@ export class Editor {
   /** The test run of the whole draft. */
   test = $state.raw<FollowedRun>()
   private queue: Promise<void> = Promise.resolve()
-  private waiting = 0
+  private waiting = 0 // edits
+  private reaching = 0 // calls that edits need
   private off: (() => void)[] = []
   private fieldsTurn = 0
   private step = ''
@@ -168,6 +172,23 @@ export class Editor {
     return new Map(this.test?.run ? stepsOf(this.test.run).map((s) => [s.id, s.status]) : [])
   }
 
+  /** Whether the test went along the list of steps at a path of the model; undefined: it has not decided, or never can. */
+  taken(list: string): boolean | undefined {
+    const run = this.test?.run
+    if (!run) return undefined
+    for (const { entry } of placesOf(this.model)) {
+      const at = entry.lists.findIndex((l) => l.path === list)
+      if (at < 0) continue
+      const view = run.steps?.find((s) => s.id === entry.run_id)
+      if (entry.lists[at]!.role === 'on_error') return entry.lists[at]!.steps.some((inner) => run.steps?.some((s) => s.id === inner.run_id && s.status !== 'skipped'))
+      if (entry.lists[at]!.role !== 'path') return view !== undefined
+      const taken = (view?.input as { taken?: number[] } | undefined)?.taken
+      if (taken) return taken.includes(at)
+      return view?.status === 'skipped' || run.finished_at ? false : undefined
+    }
+    return undefined
+  }
+
   take(draft: DraftView) {
     const before = this.draft?.text
     this.draft = draft
@@ -190,9 +211,34 @@ export class Editor {
   resolve(use: 'mine' | 'theirs'): Promise<boolean> {
     return this.enqueue((rev) => api('POST /drafts/{id}/resolve', { path: { id: this.id }, ifMatch: rev, body: { use } }))
   }
+  /** Makes the text of a version the draft. */
+  restore(version: string): Promise<boolean> {
+    return this.enqueue(() => api('POST /workflows/{id}/versions/{version}/restore', { path: { id: this.id, version } }))
+  }
   /** Waits until everything is saved. */
   settled(): Promise<void> {
     return this.queue
+  }
+
+  /** Makes a call whose answer an edit needs. Like an edit it waits for a server that is away; wanted says whether
+   *  anybody still waits for it. */
+  async reach<T>(call: () => Promise<T>, wanted: () => boolean): Promise<T | undefined> {
+    this.reaching++
+    try {
+      while (wanted() && !this.stopped) {
+        try {
+          return await call()
+        } catch (e) {
+          if (!away(e)) throw e
+          this.save = 'offline'
+          await new Promise((resolve) => setTimeout(resolve, 1000))
+        }
+      }
+      return undefined
+    } finally {
+      this.reaching--
+      if (this.reaching === 0 && this.waiting === 0) this.save = 'saved'
+    }
   }
 
   private enqueue(work: Work): Promise<boolean> {
@@ -219,7 +265,7 @@ export class Editor {
         return true
       } catch (e) {
         if (isAbort(e)) return false
-        if (isOffline(e) || (e instanceof ApiError && e.status === 503)) {
+        if (away(e)) {
           this.save = 'offline'
           await new Promise((resolve) => setTimeout(resolve, 1000))
           continue
@@ -276,6 +322,15 @@ export function placesOf(model: { triggers: OutlineEntry[]; steps: OutlineEntry[
   walk(model.steps, 'steps', 0)
   walk(model.on_failure, 'on_failure', 0)
   return out
+}
+
+/** The header of an inner list as a sentence: "Path A: if Kind is refund", "Path B: everything else". */
+export function listLine(editor: Editor, list: OutlineList): string {
+  const name = listTitle(list)
+  if (list.role !== 'path') return name
+  const condition = editor.model?.conditions[list.path]
+  if (condition) return t('editor.path_if', { name, condition })
+  return fieldOf(list, 'when') ? name : t('editor.path_else', { name })
 }
 
 /** The header of an inner list: "Path A", "Repeat", "If it fails". */

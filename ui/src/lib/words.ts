@@ -15,6 +15,8 @@ const looks: Record<string, Look> = {
   skipped: 'quiet',
   unknown: 'warn',
   not_reached: 'quiet',
+  not_taken: 'quiet',
+  kept: 'quiet',
 }
 export const runStatuses = ['failed', 'running', 'waiting', 'queued', 'succeeded', 'filtered', 'canceled'] as const
 

@@ -1,8 +1,10 @@
 // The editor: what it sends and when, what happens to a draft that somebody else changes, and its newcomer tasks by
 // pointer and by keyboard.
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { axe } from '../browser.mjs'
 import { keyboard, pointer } from '../hands.mjs'
-import { scene } from '../scene.mjs'
+import { event, scene } from '../scene.mjs'
 
 export async function before(world, { startBellhop }) {
   world.servers = { full: await startBellhop({ sink: world.sink }) }
@@ -11,10 +13,14 @@ export async function before(world, { startBellhop }) {
 let made = 0
 
 export function tests(world) {
-  const { bell, workflow, lead, task } = scene(world)
+  const { bell, hook, workflow, lead, task, draftHas } = scene(world)
   const id = (name) => `${name}-${++made}` // a second try begins anew
   const both = (name, run) => [pointer, keyboard].map((way) => task(`${name} by ${way.name}`, (page) => run(page, way(page))))
   const chats = () => world.sink.calls.filter((c) => c.path === '/chat').length
+  const slack = async () => {
+    const { items } = await bell().call('GET', '/api/v1/connections')
+    if (!items.some((c) => c.name === 'sales-slack')) await bell().call('POST', '/api/v1/connections', { name: 'sales-slack', connector: 'slack', auth: 'webhook', values: { url: `${world.sink.url}/mail` } })
+  }
   /** A workflow that has had its event and is quiet again. */
   const quiet = async (name, source) => {
     const before = chats()
@@ -27,6 +33,159 @@ export function tests(world) {
   }
 
   return [
+    ...both('T9 what would have happened', async (page, hands) => {
+      const past = id('past')
+      await workflow(past, lead(past))
+      for (const amount of [40, 150, 180, 500]) await hook(past, { ...event, amount })
+      await bell().settle()
+      await page.goto(`${page.base}/workflows/${past}?step=filter_1`)
+      await hands.fill(page.getByRole('textbox', { name: 'Value' }), '200')
+      await hands.press(page.getByRole('button', { name: 'Try past events' }))
+      const before = chats()
+      await hands.press(page.getByRole('button', { name: 'Last 50 events' }))
+      const total = page.getByText(/\d+ the same, \d+ now stopped/)
+      await total.waitFor()
+      assert.equal(await total.textContent(), '3 the same, 2 now stopped')
+      assert.equal(chats(), before, 'a trial sent something')
+      assert.ok(hands.clicks <= 4, `${hands.clicks} clicks`)
+      await page.keyboard.press('Escape')
+      await hands.press(page.getByRole('button', { name: 'Review and publish' }))
+      await page.getByText('Of the last 5 events: 3 the same, 2 now stopped').waitFor()
+    }),
+    ...both('T12 split into paths', async (page, hands) => {
+      const split = id('split')
+      await slack()
+      await workflow(split, `triggers:\n  - webhook: {path: ${split}}\nsteps:\n  - set: {ok: true}\n`)
+      await hook(split, { ...event, kind: 'refund' })
+      await bell().settle()
+      await page.goto(`${page.base}/workflows/${split}`)
+      await hands.press(page.getByRole('button', { name: 'Add a step after Prepare data' }))
+      await hands.pick('Split into paths')
+      await hands.select(page.getByRole('combobox', { name: 'Field', exact: true }), 'Kind')
+      await hands.select(page.getByRole('combobox', { name: 'Test', exact: true }), 'is')
+      await hands.fill(page.getByRole('textbox', { name: 'Value' }), 'refund')
+      const a = page.getByRole('listitem', { name: /^Path A/ })
+      await hands.press(a.getByRole('button', { name: 'Add the first step' }))
+      await hands.pick('Slack Send a message')
+      await hands.fill(page.getByRole('textbox', { name: 'Channel' }), '#sales')
+      await hands.fill(page.getByRole('textbox', { name: 'Message' }), 'A refund')
+      await draftHas(split, 'A refund')
+      await hands.press(page.getByRole('button', { name: 'Test all steps' }))
+      await a.getByText('Done').first().waitFor()
+      await page.getByRole('listitem', { name: /^Path B/ }).getByText('Not taken').waitFor()
+      await page.getByRole('tab', { name: 'Map' }).waitFor()
+      assert.ok(hands.clicks <= 7, `${hands.clicks} clicks`)
+    }),
+    ...both('history: what a version changed, and back to it', async (page, hands) => {
+      const old = id('old')
+      await workflow(old, lead(old))
+      await workflow(old, lead(old).replace('> 100', '> 200'))
+      await page.goto(`${page.base}/workflows/${old}`)
+      await hands.press(page.getByRole('tab', { name: 'History' }))
+      await page.getByText('now continues when Amount is greater than 200 (was 100)').waitFor()
+      await hands.press(page.getByRole('button', { name: 'What it changed, in lines' }).first())
+      await page.getByRole('region', { name: 'Changed lines' }).getByText('filter: trigger.body.amount > 200').waitFor()
+      await hands.press(page.getByRole('button', { name: /^Restore/ }))
+      await page.getByText('That version is your draft now.').waitFor()
+      await draftHas(old, 'amount > 100   # big ones only')
+      assert.ok(readFileSync(`${bell().dir}/workflows/${old}.yaml`, 'utf8').includes('> 200'), 'a restore published by itself')
+      await page.getByText('Draft, 1 change').waitFor()
+    }),
+    task('the map: a picture of the list, where a click opens a step', async (page) => {
+      const map = id('map')
+      await workflow(map, `triggers:\n  - webhook: {path: ${map}}\nsteps:\n  - id: way\n    paths:\n      - {name: Refund, when: trigger.body.kind == "refund", steps: [{name: Pay it back, set: {a: 1}}]}\n      - {name: Rest, steps: []}\n  - name: The end\n    set: {b: 2}\n`)
+      await page.goto(`${page.base}/workflows/${map}`)
+      await page.getByRole('tab', { name: 'Map' }).click()
+      await page.getByRole('img', { name: 'Starts with Webhook. Then: Split into paths (Refund: if Kind is refund: Pay it back), The end.' }).waitFor()
+      await page.getByText('Pay it back').click()
+      await page.getByRole('heading', { name: 'Pay it back' }).waitFor()
+      assert.equal(new URL(page.url()).searchParams.get('step'), 'steps.way.paths[0].steps[0]')
+      await page.goBack()
+      await page.getByRole('button', { name: 'Read as a list' }).click()
+      await page.locator('[data-path="steps.way"]').waitFor()
+      assert.deepEqual(await axe(page), [])
+    }),
+    task('a run with the current draft', async (page) => {
+      const one = id('again')
+      await workflow(one, lead(one))
+      await bell().settle()
+      const { items } = await bell().call('GET', `/api/v1/runs?workflow=${one}`)
+      await bell().call('PUT', `/api/v1/drafts/${one}/text`, { text: lead(one).replace('text: "New"', 'text: "New lead"') }, { 'If-Match': '*' })
+      await page.goto(`${page.base}/runs/${items[0].id}`)
+      await page.getByRole('link', { name: 'Try with the current draft' }).click()
+      await page.getByText('0 the same, 1 different').waitFor()
+      await page.getByRole('button', { name: /“Send channel message” gets something else/ }).click()
+      await page.getByRole('region', { name: 'With this draft' }).getByText('New lead', { exact: true }).waitFor()
+    }),
+    task('two tabs: an edit in one shows in the other', async (page) => {
+      const two = id('two')
+      await workflow(two, lead(two))
+      const other = await page.context().newPage()
+      await page.goto(`${page.base}/workflows/${two}?step=filter_1`)
+      await other.goto(`${page.base}/workflows/${two}?step=filter_1`)
+      await other.getByRole('textbox', { name: 'Value' }).waitFor()
+      await page.getByRole('textbox', { name: 'Value' }).fill('200')
+      await draftHas(two, 'amount > 200')
+      await other.waitForFunction(() => document.querySelector('input[aria-label="Value"]')?.value === '200')
+      await other.getByText('Draft, 1 change').waitFor()
+    }),
+    task(
+      'two tabs: an edit made on an older text is refused, and said',
+      async (page) => {
+        const two = id('stale')
+        await workflow(two, lead(two))
+        const deaf = await page.context().newPage()
+        await deaf.route('**/api/v1/events*', (r) => r.abort()) // it is not told what happens elsewhere
+        await deaf.goto(`${page.base}/workflows/${two}?step=filter_1`)
+        await deaf.getByRole('textbox', { name: 'Value' }).waitFor()
+        await page.goto(`${page.base}/workflows/${two}?step=filter_1`)
+        await page.getByRole('textbox', { name: 'Value' }).fill('200')
+        await draftHas(two, 'amount > 200')
+        await deaf.getByRole('textbox', { name: 'Value' }).fill('300')
+        await deaf.getByText('Somebody else changed this draft.').waitFor()
+        assert.ok((await bell().call('GET', `/api/v1/drafts/${two}`)).text.includes('amount > 200'), 'an edit was overwritten')
+        await deaf.waitForFunction(() => document.querySelector('input[aria-label="Value"]')?.value === '200')
+      },
+      { allow: ['Failed to load resource', 'net::ERR'] },
+    ),
+    task('a file changed on disk under a draft is seen and never overwritten', async (page) => {
+      const disk = id('disk')
+      await workflow(disk, lead(disk))
+      const file = `${bell().dir}/workflows/${disk}.yaml`
+      await page.goto(`${page.base}/workflows/${disk}?step=filter_1`)
+      await page.getByRole('textbox', { name: 'Value' }).fill('200')
+      await draftHas(disk, 'amount > 200')
+      const theirs = lead(disk).replace('name: Lead', 'name: Their lead')
+      writeFileSync(file, theirs)
+      await page.getByText('The file changed on disk while this draft was open').waitFor()
+      assert.deepEqual(await axe(page), [])
+      assert.ok((await bell().call('GET', `/api/v1/drafts/${disk}`)).text.includes('amount > 200'), 'the draft was overwritten')
+      // Publishing now would lose what the file says: it is refused until somebody decides.
+      const before = await bell().call('GET', `/api/v1/drafts/${disk}`)
+      await assert.rejects(bell().call('POST', `/api/v1/drafts/${disk}/publish`, {}, { 'If-Match': `"${before.rev}"` }), /409|412/)
+      assert.equal(readFileSync(file, 'utf8'), theirs)
+      await page.getByRole('button', { name: 'Keep mine' }).click()
+      await page.getByText('The file changed on disk while this draft was open').waitFor({ state: 'hidden' })
+      await page.getByRole('button', { name: 'Review and publish' }).click()
+      await page.getByText('now continues when Amount is greater than 200 (was 100)').waitFor() // and that the name goes back
+      assert.equal(readFileSync(file, 'utf8'), theirs)
+    }),
+    task(
+      'a restart of the server while somebody edits loses nothing',
+      async (page) => {
+        const away = id('away')
+        await workflow(away, lead(away))
+        await page.goto(`${page.base}/workflows/${away}?step=filter_1`)
+        await page.getByRole('textbox', { name: 'Value' }).waitFor()
+        await bell().stop()
+        await page.getByRole('textbox', { name: 'Value' }).fill('300')
+        await page.getByText('Not saved: no connection').waitFor()
+        await bell().start()
+        await page.getByText('Saved', { exact: true }).waitFor({ timeout: 15000 })
+        await draftHas(away, 'amount > 300')
+      },
+      { allow: ['Failed to load resource', 'net::ERR'] },
+    ),
     ...both('test one step: what it really does is said first', async (page, hands) => {
       const one = id('one')
       await quiet(one, lead(one))
