@@ -1,1 +1,0 @@
-import{$ as e,B as t,E as n,H as r,l as i}from"./i18n.js";var a=r(`<span class="bone svelte-tl058d"></span>`);function o(r,o){let s=i(o,`width`,3,`100%`),c=i(o,`height`,3,`14px`);var l=a();let u;e(()=>u=n(l,``,u,{"inline-size":s(),"block-size":c()})),t(r,l)}export{o as t};

@@ -1,1 +1,0 @@
-import{$ as e,B as t,D as n,H as r,M as i,l as a,nt as o,vt as s}from"./i18n.js";var c=r(`<span><!></span>`);function l(r,l){let u=a(l,`look`,3,`quiet`);var d=c(),f=o(d);i(f,()=>l.children),s(d),e(()=>n(d,1,`tag caption ${u()??``}`,`svelte-19inu7k`)),t(r,d)}export{l as t};
