@@ -66,6 +66,9 @@ type history struct {
 	last  *segment   // the one that was written last
 	coder *zstd.Encoder
 	plain *zstd.Decoder
+
+	unpacking sync.RWMutex // a decoder must not be closed while it is used
+	ended     bool
 }
 
 // open lists the segments that state.db knows of and compares the files with what it says.
@@ -124,6 +127,9 @@ func (h *history) close() {
 	if h.coder != nil {
 		_ = h.coder.Close()
 	}
+	h.unpacking.Lock() // behind the databases, whose readers unpack
+	defer h.unpacking.Unlock()
+	h.ended = true
 	if h.plain != nil {
 		h.plain.Close()
 	}
@@ -324,6 +330,11 @@ func (h *history) unpack(dst, number, value []byte) ([]byte, error) {
 	body, err := unseal(number, value)
 	if err != nil {
 		return nil, err
+	}
+	h.unpacking.RLock()
+	defer h.unpacking.RUnlock()
+	if h.ended {
+		return nil, engine.ErrClosed
 	}
 	src, err := h.plain.DecodeAll(body, dst)
 	if err != nil {

@@ -152,7 +152,7 @@ func (f *faultyStore) takeAway(c *engine.Claim) {
 	f.s.mu.Lock()
 	f.s.lost[c.Run]++
 	f.s.mu.Unlock()
-	held := *c
+	held := engine.Claim{Run: c.Run, Token: c.Token} // its holder may be writing, so that nobody else may read c.Seq
 	for {
 		err := f.Store.Append(context.Background(), &held, nil, engine.Then{Kind: engine.Release})
 		if !errors.Is(err, engine.ErrConflict) {
