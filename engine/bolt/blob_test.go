@@ -51,11 +51,16 @@ func runOf(t *testing.T, blob string) engine.RunID {
 	return id
 }
 
+// wantFiles waits until so many files are there: those of a run that has moved to the history go after the move.
 func wantFiles(t *testing.T, dir, when string, want int) {
 	t.Helper()
-	if names := blobFiles(t, dir); len(names) != want {
-		t.Errorf("%s: %d files, want %d: %v", when, len(names), want, names)
+	var names []string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if names = blobFiles(t, dir); len(names) == want {
+			return
+		}
 	}
+	t.Errorf("%s: %d files, want %d: %v", when, len(names), want, names)
 }
 
 func storedBytes(t *testing.T, s *bolt.Store) int64 {
