@@ -34,7 +34,7 @@ export async function newPage(browser, url, { width = 1440, height = 900, theme 
     if (!r.url().startsWith(url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) page.faults.push(`request to another origin: ${r.url()}`)
   })
   page.base = url
-  page.setDefaultTimeout(8000)
+  page.setDefaultTimeout(20_000) // a wait ends when it sees what it waits for; a busy machine makes a browser late
   return page
 }
 

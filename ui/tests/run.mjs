@@ -25,11 +25,7 @@ for (const file of readdirSync(folder).sort()) {
       for (let test; (test = queue.shift()); ) {
         const from = Date.now()
         try {
-          const note = await test.run().catch(async (e) => {
-            // A busy machine makes a browser late: what fails is tried once more, and said.
-            console.log(`again ${name}: ${test.name}: ${String(e.message ?? e).split('\n')[0]}`)
-            return test.run()
-          })
+          const note = await test.run()
           passed++
           console.log(`ok    ${name}: ${test.name} (${Date.now() - from} ms)${note ? ' ' + note : ''}`)
         } catch (e) {

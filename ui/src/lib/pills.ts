@@ -52,6 +52,8 @@ export interface PillEditor {
   set(text: string): void
   data(data: PillData): void
   insert(path: string): void
+  /** Adds text at the caret, as keys do. */
+  type(text: string): void
   focus(): void
   destroy(): void
 }
@@ -104,6 +106,7 @@ export function pillEditor(o: PillOptions): PillEditor {
   const view = new EditorView({
     parent: o.parent,
     doc: o.text,
+    selection: { anchor: o.text.length },
     extensions: [
       pills,
       history(),
@@ -147,6 +150,9 @@ export function pillEditor(o: PillOptions): PillEditor {
       const text = pill(path)
       view.dispatch({ changes: { from, to, insert: text }, selection: { anchor: from + text.length }, userEvent: 'input' })
       view.focus()
+    },
+    type(text) {
+      view.dispatch(view.state.replaceSelection(text), { userEvent: 'input.type' })
     },
     focus: () => view.focus(),
     destroy: () => view.destroy(),

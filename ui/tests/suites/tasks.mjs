@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { seedRuns } from '../bellhop.mjs'
+import { until } from '../../scripts/server.mjs'
 import { scene } from '../scene.mjs'
 
 export async function before(world, { startBellhop }) {
@@ -69,8 +70,11 @@ export function tests(world) {
       await page.keyboard.press('ControlOrMeta+a')
       await page.keyboard.type('Hi /na')
       await page.locator('.cm-tooltip-autocomplete').waitFor()
-      await page.waitForTimeout(200) // the editor ignores an Enter in the list's first 75 ms, so that nobody picks by accident
-      await page.keyboard.press('Enter')
+      // The editor ignores an Enter in the list's first 75 ms, so that nobody picks by accident.
+      await until(async () => {
+        await page.keyboard.press('Enter')
+        return !(await page.locator('.cm-tooltip-autocomplete').isVisible())
+      }, { what: 'the choice' })
       await page.getByText('Hi Ada Lovelace').first().waitFor()
       await draftHas(id, 'Hi ${{ trigger.body.name }}')
     }),
