@@ -4,6 +4,7 @@ import { autocompletion, completionKeymap, startCompletion, type CompletionConte
 import { defaultKeymap, history, historyKeymap, insertNewline } from '@codemirror/commands'
 import { Compartment, EditorState, StateEffect, StateField, type Extension, type Range } from '@codemirror/state'
 import { Decoration, EditorView, keymap, placeholder, WidgetType, type DecorationSet } from '@codemirror/view'
+import { styleNonce } from './nonce'
 import { partsOf, pill, pillLabel } from './template'
 
 export interface PillData {
@@ -108,6 +109,7 @@ export function pillEditor(o: PillOptions): PillEditor {
     doc: o.text,
     selection: { anchor: o.text.length },
     extensions: [
+      styleNonce,
       pills,
       history(),
       autocompletion({ override: [complete], icons: false, aboveCursor: false }),

@@ -7,6 +7,7 @@ import { EditorState } from '@codemirror/state'
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import type { PlacedProblem } from './api.types'
+import { styleNonce } from './nonce'
 
 export interface YamlEditor {
   set(text: string): void
@@ -50,6 +51,7 @@ export function yamlEditor(o: {
     state: EditorState.create({
       doc: o.text,
       extensions: [
+        styleNonce,
         lineNumbers(),
         foldGutter(),
         lintGutter(),
