@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -90,10 +91,18 @@ func (s *Set) pollOf(workflowID, triggerID string) (*poll, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind != engine.TriggerPoll {
-		return nil, &engine.InputError{Message: fmt.Sprintf("trigger %s of %s is a %s: only a poll has a cursor", triggerID, workflowID, t.Kind)}
+	if t.Kind != engine.TriggerPoll && t.Kind != workflow.KindConnector {
+		return nil, noCursor(workflowID, triggerID, t.Kind)
 	}
-	return s.poll(w, t)
+	p, err := s.poll(w, t)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, noCursor(workflowID, triggerID, t.Listen.Use.Connector+"."+t.Listen.Use.Action)
+	}
+	return p, err
+}
+
+func noCursor(workflowID, triggerID, kind string) error {
+	return &engine.InputError{Message: fmt.Sprintf("trigger %s of %s is a %s: only a poll has a cursor", triggerID, workflowID, kind)}
 }
 
 // open holds the cursor of p and makes sure that it is in memory. Without store nothing is written: what the store
@@ -258,6 +267,7 @@ type Rewound struct {
 	Keys    int      `json:"keys" doc:"Keys that are forgotten, or remembered."`
 	MayRun  int      `json:"may_start" doc:"The most runs that the next poll starts for them: those that the other side still lists."`
 	Unknown []string `json:"unknown,omitempty" doc:"Keys to forget that are not remembered."`
+	Stays   bool     `json:"place_stays,omitempty" doc:"With to, of a connector's own poll: where it stands is no time and stays, so only what the other side still lists from there is found again."`
 }
 
 // maxForget bounds the keys of one Rewind.
@@ -315,12 +325,33 @@ func (s *Set) Rewind(ctx context.Context, workflowID, triggerID string, how Rewi
 	default:
 		out.Message = fmt.Sprintf("Forgets %s. The next poll may start %s.", keys(out.Keys), runs(out.MayRun))
 	}
+	back := p.listener != nil && !how.To.IsZero() && state.back(how.To)
+	out.Stays = p.listener != nil && !how.To.IsZero() && state.Place != nil && !back
 	if how.Dry || out.Keys == 0 {
 		return out, nil
 	}
 	state.Rewound++
 	state.Input, state.ETag, state.LastModified = "", "", "" // an answer of 304 would hide what is to be found again
 	return out, p.change(ctx, state, seen.forget(slices.Values(ids)))
+}
+
+// back moves where a connector's poll stands to a time, if it stands behind it and its place is a time.
+func (s *pollState) back(to time.Time) bool {
+	at, known := s.Place, s.Place == nil
+	if text, ok := at.(string); ok {
+		if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			if known = true; t.After(to) {
+				s.Place = to.UTC().Format(time.RFC3339Nano)
+			}
+		}
+	}
+	if !known || !s.Baselined {
+		return false
+	}
+	if s.Since.After(to) {
+		s.Since = to
+	}
+	return true
 }
 
 // markAll polls and remembers everything without starting a run.
@@ -464,8 +495,8 @@ func (s *Set) adopt(ctx context.Context, p *poll, emit Emit, state pollState, se
 		if err := json.Unmarshal(page[0].Value, &old); err != nil || old.Spec != spec || wallNow().Sub(old.Last) > adoptWithin {
 			continue
 		}
-		if _, t, err := s.find(workflowID, triggerID); err == nil && t.Kind == engine.TriggerPoll {
-			continue
+		if _, t, err := s.find(workflowID, triggerID); err == nil && (t.Kind == engine.TriggerPoll || t.Kind == workflow.KindConnector) {
+			continue // it is in use
 		}
 		p.log.InfoContext(ctx, "the poll was renamed: it goes on where it stood", "was", workflowID+"/"+triggerID)
 		return s.move(ctx, emit, key, old, seen)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/trigger"
 )
@@ -443,6 +444,70 @@ func TestCopyBeginsAnew(t *testing.T) {
 			t.Error(diff)
 		}
 		if diff := cmp.Diff([]string{"c"}, h.found(t, "w2")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A poll that a connector defines has a cursor like any other, and what it calls its place goes back with it.
+func TestConnectorPollHasACursor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var entries []connectors.Item
+		begun := time.Now()
+		add := func(key string) {
+			entries = append(entries, connectors.Item{Key: key, Version: time.Now().UTC().Format(time.RFC3339Nano), Body: map[string]any{"id": key}})
+		}
+		log := &connectors.Connector{ID: "log", Title: "Log", Version: "1.0.0", Triggers: []connectors.Trigger{{
+			Name: "entry", Title: "Entry", Poll: &connectors.Poll{Every: time.Minute, Emit: "each", First: "baseline",
+				Fetch: func(_ context.Context, _ *connectors.Call, place any, _ time.Time) ([]connectors.Item, any, error) {
+					after, _ := place.(string)
+					var found []connectors.Item
+					for _, e := range entries {
+						if e.Version >= after {
+							found = append(found, connectors.Item{Key: e.Key, Body: e.Body})
+						}
+					}
+					return found, time.Now().UTC().Format(time.RFC3339Nano), nil
+				}},
+		}}}
+		h := newHouse(t, t.TempDir(), log)
+		const source = "triggers:\n  - {id: poll, use: log.entry}\nsteps:\n  - set: {a: 1}\n"
+		w := parse(t, "w", source)
+		h.live(t, w)
+		if s := h.state(t, "w"); s.Begun || s.Every != "1m0s" || s.First != "baseline" || s.Emit != "each" || s.Place != nil {
+			t.Errorf("before the first poll: %+v", s)
+		}
+		add("a")
+		work(t, h.Set.Run)
+		time.Sleep(30 * time.Second)
+		add("b")
+		dry, err := h.DryPoll(t.Context(), "w", "poll")
+		if err != nil || dry.Message != "Would start 1 run." {
+			t.Errorf("dry: %+v, %v", dry, err)
+		}
+		time.Sleep(time.Minute)
+		h.live(t, w, parse(t, "copy", source)) // it takes nothing away from the one that it is a copy of
+		time.Sleep(2 * time.Minute)
+		if s := h.state(t, "w"); !s.Begun || s.Seen != 2 || len(s.Place) == 0 {
+			t.Errorf("after two polls: %+v", s)
+		}
+		if s := h.state(t, "copy"); s.Started != 0 || !s.Polls[len(s.Polls)-1].Baseline {
+			t.Errorf("a copy goes on where the other one stood: %+v", s)
+		}
+		runs := func() (found []any) {
+			for _, ev := range h.events(t, "w") {
+				found = append(found, ev.Fields["body"].(map[string]any)["id"])
+			}
+			return found
+		}
+		if diff := cmp.Diff([]any{"b"}, runs()); diff != "" {
+			t.Error(diff)
+		}
+		if out := h.rewind(t, "w", trigger.Rewind{To: begun}); out.Keys != 2 || out.Stays {
+			t.Errorf("rewind: %+v", out)
+		}
+		time.Sleep(2 * time.Minute)
+		if diff := cmp.Diff([]any{"b", "a", "b"}, runs()); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -243,6 +243,9 @@ func TestPollAnotherQuestionBeginsAnew(t *testing.T) {
 		work(t, h.Set.Run)
 		time.Sleep(90 * time.Second)
 		h.live(t, parse(t, "w", polling(", version: item.v"))) // "a" has another version than none, and is not new
+		if s := h.state(t, "w"); s.Begun || s.Seen != 0 || len(s.Polls) != 2 {
+			t.Errorf("another question, not asked yet: %+v", s)
+		}
 		time.Sleep(90 * time.Second)
 		f.items(item("a", 2))
 		time.Sleep(90 * time.Second)
@@ -370,6 +373,9 @@ func TestPollSendsValidators(t *testing.T) {
 	}
 	if _, _, failures, reason := h.pollState(t, "w"); failures != 0 {
 		t.Errorf("a 304 counts as a failure: %s", reason)
+	}
+	if s := h.state(t, "w"); !s.Conditional || !s.Polls[0].Unchanged {
+		t.Errorf("that the other side tells of changes is not said: %+v", s)
 	}
 }
 

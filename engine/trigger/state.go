@@ -1,12 +1,15 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
@@ -60,7 +63,18 @@ type PollState struct {
 	Seen     int          `json:"seen"`              // keys remembered
 	Started  int          `json:"started"`           // runs started in all
 	Polls    []PollRecord `json:"polls" nullable:"false" doc:"The last ones, newest first, at most 20."`
+
+	Every string `json:"every,omitempty" example:"5m0s" doc:"Between two polls; absent: at the times of cron."`
+	Cron  string `json:"cron,omitempty" example:"0 9 * * MON-FRI Europe/Berlin"`
+	First string `json:"first" enum:"baseline,emit" doc:"What the first poll does with what is there: remember it, or start runs for it."`
+	Emit  string `json:"emit" enum:"each,batch" doc:"One run for each item that is new, or one for all of a poll."`
+	Begun bool   `json:"begun" doc:"One answer was read, so the next poll is not the first."`
+	// Conditional: the other side can say that nothing has changed, which spares it an answer.
+	Conditional bool            `json:"conditional" doc:"The last answer carried a mark (ETag or Last-Modified) that the next poll sends along."`
+	Place       json.RawMessage `json:"place,omitempty" doc:"Where a connector's own poll stands, in the words of the other side; absent where it is larger than 4 KiB."`
 }
+
+const maxShownPlace = 4 << 10 // bytes
 
 const (
 	nextTimes       = 5
@@ -149,16 +163,37 @@ func (s *Set) scheduleState(ctx context.Context, w *workflow.Workflow, t *workfl
 }
 
 func (s *Set) pollState(ctx context.Context, w *workflow.Workflow, t *workflow.Trigger) (*PollState, error) {
+	p, err := s.poll(w, t)
+	if err != nil {
+		return nil, err
+	}
 	var stored pollState
 	if err := readState(ctx, s.Store, pollKey(w.ID, t.ID), &stored); err != nil && !errors.Is(err, engine.ErrNotFound) {
 		return nil, err
 	}
+	if spec := p.spec(); stored.Spec != spec { // what is remembered belongs to another question, and is forgotten when it polls
+		stored = stored.anew(spec)
+	}
 	state := &PollState{
 		LastPoll: known(stored.Last), Error: stored.Error, Warning: stored.Warning, Failures: stored.Failures,
 		Seen: stored.Seen, Started: stored.Started, Polls: stored.Polls,
+		First: cmp.Or(p.poll.First, "baseline"), Emit: cmp.Or(p.poll.Emit, "each"),
+		Begun: stored.Baselined, Conditional: stored.ETag != "" || stored.LastModified != "",
+	}
+	if p.clock.cron != nil {
+		state.Cron = scheduleSpec(&p.poll.Schedule)
+	} else {
+		state.Every = p.clock.every.String()
 	}
 	if state.Polls == nil {
 		state.Polls = []PollRecord{}
+	}
+	if stored.Place != nil {
+		if text, err := value.AppendJSON(nil, stored.Place); err == nil && len(text) <= maxShownPlace {
+			if text = p.engine.Redact(text); json.Valid(text) {
+				state.Place = text
+			}
+		}
 	}
 	if w.Enabled {
 		state.NextPoll = known(stored.Next)

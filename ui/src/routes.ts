@@ -15,6 +15,7 @@ export const routes: Route[] = [
   { path: '/workflows', load: () => import('./routes/Workflows.svelte'), section: 'workflows' },
   { path: '/workflows/new', load: () => import('./routes/NewWorkflow.svelte'), texts: ['new'], section: 'workflows' },
   { path: '/workflows/:id', load: () => import('./routes/Editor.svelte'), texts: ['editor', 'run', 'connections'], section: 'workflows', full: true },
+  { path: '/workflows/:id/triggers/:trigger', load: () => import('./routes/Trigger.svelte'), texts: ['trigger'], section: 'workflows' },
   { path: '/runs', load: () => import('./routes/Runs.svelte'), texts: ['runs', 'waiting', 'bulk'], section: 'runs' },
   { path: '/waiting', load: () => import('./routes/Waiting.svelte'), texts: ['runs', 'waiting', 'bulk'], section: 'runs' },
   { path: '/runs/:id', load: () => import('./routes/Run.svelte'), texts: ['runs', 'run'], section: 'runs' },

@@ -9,9 +9,11 @@ import { freePort, until } from '../scripts/server.mjs'
 const here = fileURLToPath(new URL('.', import.meta.url))
 const binary = here + '../../bin/bellhop'
 
-/** The world outside: a chat that knows #sales, a customer, a list of orders; anything else is missing. */
+/** The world outside: a chat that knows #sales, a customer, a list of orders, feeds whose items a test sets; anything else
+ *  is missing. */
 export async function startSink() {
   const calls = []
+  const feeds = {} // name: {items, status, silent}; an answer has an ETag, and 304 when nothing has changed
   const server = createServer((req, res) => {
     let body = ''
     req.on('data', (d) => (body += d))
@@ -42,12 +44,21 @@ export async function startSink() {
       if (url.pathname === '/customer') return answer(200, { id: 'C-204', name: 'Analytical Engines', since: '1843-07-10' })
       if (url.pathname === '/orders') return answer(200, [{ id: 1, total: 129 }, { id: 2, total: 40.5 }])
       if (url.pathname === '/issues') return answer(200, [{ id: 'I-1', title: 'The bell does not ring' }, { id: 'I-2', title: 'It rings twice' }])
+      if (url.pathname.startsWith('/feed/')) {
+        const { items = [], status = 200, silent } = feeds[url.pathname.slice(6)] ?? {}
+        if (silent) return // it lets who asks wait
+        if (status !== 200) return answer(status, { error: 'unavailable', message: 'The shop is closed for maintenance' })
+        const tag = JSON.stringify(String(JSON.stringify(items).length))
+        if (req.headers['if-none-match'] === tag) return res.writeHead(304).end()
+        res.setHeader('ETag', tag)
+        return answer(200, items)
+      }
       if (url.pathname === '/mail') return answer(202, {})
       answer(404, { error: 'not_found', message: 'There is nothing here' })
     })
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { url: `http://127.0.0.1:${server.address().port}`, calls, close: () => new Promise((r) => (server.closeAllConnections(), server.close(r))) }
+  return { url: `http://127.0.0.1:${server.address().port}`, calls, feeds, close: () => new Promise((r) => (server.closeAllConnections(), server.close(r))) }
 }
 
 const walk = (dir) => readdirSync(dir).flatMap((f) => (statSync(dir + '/' + f).isDirectory() ? walk(dir + '/' + f) : [dir + '/' + f]))
@@ -96,6 +107,7 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
   }
   return {
     url,
+    sink,
     dir,
     port,
     log: () => log,

@@ -71,6 +71,47 @@ screens.push(
   { name: 'waiting-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/waiting'); await p.getByText('Nothing waits for you').waitFor() } },
   { name: 'runs-again', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?status=succeeded&workflow=new-hire'); await p.getByRole('button', { name: 'Run again all that match' }).click(); await p.getByText('Some of it has already happened').waitFor() } },
 )
+
+screens.push(
+  { name: 'poll', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-orders/triggers/order'); await p.getByText('said that nothing has changed').first().waitFor(); await p.getByRole('link', { name: 'Its run' }).first().waitFor() } },
+  { name: 'poll-dry', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-more/triggers/poll'); await p.getByRole('button', { name: 'See what it would start' }).click(); await p.getByText('Would start 2 runs').waitFor(); await p.locator('dialog summary').first().click() } },
+  { name: 'poll-rewind', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-orders/triggers/order'); await p.getByRole('button', { name: 'Change what it knows' }).click(); await p.getByRole('menuitem', { name: /Rewind/ }).click(); await p.getByText(/^Forgets \d+ items/).waitFor() } },
+  { name: 'poll-fresh', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-more/triggers/poll'); await p.getByRole('button', { name: 'Change what it knows' }).click(); await p.getByRole('menuitem', { name: /Start afresh/ }).click(); await p.getByText('2 items that are new start no run.').waitFor() } },
+  { name: 'poll-failing', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-closed/triggers/poll'); await p.getByRole('alert').waitFor() } },
+  { name: 'poll-never', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-later/triggers/poll'); await p.getByText('It knows nothing yet').waitFor() } },
+  { name: 'poll-off', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-off/triggers/poll'); await p.getByText('This workflow is off, so it does not look').waitFor() } },
+  { name: 'poll-dry-failed', server: 'full', faults: true, go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-closed/triggers/poll'); await p.getByRole('button', { name: 'See what it would start' }).click(); await p.getByRole('dialog').getByRole('alert').waitFor() } },
+  { name: 'poll-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/workflows/lead-intake/triggers/none'); await p.getByText('There is no such trigger').first().waitFor() } },
+  { name: 'poll-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/**/triggers/*', (r) => r.abort()); await p.goto(p.base + '/workflows/support-triage/triggers/new_issue'); await p.getByRole('alert').waitFor() } },
+  { name: 'poll-loading', server: 'full', go: async (p) => { await p.route('**/api/v1/**/triggers/*', () => {}); await p.goto(p.base + '/workflows/support-triage/triggers/new_issue'); await p.locator('.bone').first().waitFor() } },
+  { name: 'trigger-webhook', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake/triggers/form'); await p.getByText('Last calls').waitFor() } },
+  { name: 'trigger-schedule', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request/triggers/nightly'); await p.getByText('Next times').waitFor() } },
+  { name: 'editor-poll', server: 'full', go: async (p) => { await watched(p); await p.goto(p.base + '/workflows/watch-orders?step=triggers.order'); await p.getByText('What it knows, and what it would start').waitFor() } },
+)
+/** Polls that stand in every way: with many items, failing, never made, off, with something new. */
+const watched = ({ server }) => (server.watched ??= watch(server)) // two pages at a time ask for them
+async function watch(server) {
+  const { feeds } = server.sink
+  const order = (i) => ({ id: `ORD-2026-${1000 + i}`, customer: ['Ada Lovelace', 'Grace Hopper', 'Barbara Liskov'][i % 3], total: 40 + 17 * i, updated_at: `2026-03-0${1 + (i % 9)}T09:0${i % 10}:00Z`, lines: [{ title: 'Loom', count: i }] })
+  const many = Array.from({ length: 70 }, (_, i) => order(i))
+  many.push({ ...order(70), id: 'urn:shop:order:' + 'a-very-long-key-that-goes-on-'.repeat(9) + 'end' })
+  feeds.orders = { items: many.slice(0, 60) }
+  feeds.more = { items: many.slice(0, 3) }
+  feeds.closed = { status: 503 }
+  feeds.later = { silent: true }
+  const source = (feed, id, how, extra = '') => `name: Watch the orders of the shop\n${extra}triggers:\n  - id: ${id}\n    poll: {${how}, use: http.request, with: {method: GET, url: "${server.sink.url}/feed/${feed}"}, items: output.body, key: item.id, version: item.updated_at}\nsteps:\n  - set: {customer: "\${{ trigger.item.customer }}"}\n`
+  await server.publish('watch-orders', source('orders', 'order', 'every: 1h'))
+  await server.publish('watch-more', source('more', 'poll', 'every: 1h'))
+  await server.publish('watch-closed', source('closed', 'poll', 'every: 10s'))
+  await server.publish('watch-later', source('later', 'poll', 'every: 1h'))
+  await server.publish('watch-off', source('orders', 'poll', 'every: 5m', 'enabled: false\n'))
+  const look = (id, t = 'poll') => server.call('POST', `/api/v1/workflows/${id}/triggers/${t}/poll`, {})
+  for (const [id, t] of [['watch-orders', 'order'], ['watch-more', 'poll'], ['watch-closed', 'poll']]) await look(id, t)
+  feeds.orders = { items: many }
+  feeds.more = { items: [...many.slice(0, 2), { ...many[2], updated_at: '2026-03-28T10:00:00Z' }, many[3]] }
+  await look('watch-orders', 'order')
+  await look('watch-orders', 'order')
+}
 /** Changes the draft of lead-intake, so that past events end in another way. */
 async function draft(p, before, after) {
   const { text } = await p.server.call('GET', '/api/v1/drafts/lead-intake')

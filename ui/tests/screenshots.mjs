@@ -22,10 +22,10 @@ try {
           page.server = servers[screen.server]
           await screen.go(page)
           await page.evaluate(() => document.fonts.ready)
-          await page.screenshot({ path: `${out}${screen.name}-${theme}-${width}.png` })
+          await page.screenshot({ path: `${out}${screen.name}-${theme}-${width}.png`, timeout: 60_000 })
         } catch (e) {
           console.error(`${screen.name} ${theme} ${width}: ${e.message}`)
-          await page.screenshot({ path: `${out}${screen.name}-${theme}-${width}-FAILED.png` })
+          await page.screenshot({ path: `${out}${screen.name}-${theme}-${width}-FAILED.png`, timeout: 60_000 })
           process.exitCode = 1
         }
         await page.context().close()

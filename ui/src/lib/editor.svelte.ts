@@ -25,6 +25,7 @@ export class Editor {
   fields = $state.raw<FieldsView>()
   enabled = $state(false)
   live = $state('') // the version that runs
+  triggers = $state.raw<string[]>([]) // and the ids of its triggers
   /** Where a click in the data panel puts its value. */
   target: ((path: string) => void) | undefined
   /** The step (its path) whose app is to be connected as soon as it is shown. */
@@ -100,6 +101,7 @@ export class Editor {
       const w = await api('GET /workflows/{id}', { path: { id: this.id } })
       this.enabled = w.enabled
       this.live = w.version
+      this.triggers = w.triggers.map((x) => x.id)
     } catch {
       this.enabled = false
       this.live = ''
