@@ -151,14 +151,18 @@ func readBounded(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	src, err := io.ReadAll(io.LimitReader(f, limit+1))
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(src)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d MiB", name, limit>>20)
+	src := bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit)+bytes.MinRead)) // once, and not in ever larger copies
+	if _, err := src.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+		return nil, err
 	}
-	return src, nil
+	if int64(src.Len()) > limit {
+		return nil, fmt.Errorf("%s is larger than the %d MiB that are read: of a document with its references resolved, take the one with $ref; else cut out what you do not need", name, limit>>20)
+	}
+	return src.Bytes(), nil
 }
 
 // writeManifest writes a file that is complete or not there.
@@ -195,7 +199,7 @@ func (a *app) listOperations(doc *openapi.Document, from string, in importing) e
 		fmt.Fprintf(a.stderr, "%s\n", cleanText(n.String()))
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("%s: the document has no operations", from)
+		return fmt.Errorf("%s: %w", from, openapi.ErrNoOperations)
 	}
 	lines := make([][]string, len(list))
 	for i, op := range list {

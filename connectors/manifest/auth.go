@@ -41,7 +41,7 @@ type scheme struct {
 
 // applied is one place of a request that gets a secret.
 type applied struct {
-	place, name string // header or query, and its name
+	place, name string // header, query or cookie, and its name
 	text        *expression.Template
 }
 
@@ -311,12 +311,16 @@ func (r *reader) apply(o *workflow.Object, s *scheme) {
 	m := r.Object(n, "apply")
 	for _, key := range m.Keys() {
 		place, name, _ := strings.Cut(key.Value, ".")
-		if place != "header" && place != "query" || name == "" {
-			r.Errorf(key, "such as header.X-API-Key or query.key", "%q is no place for a secret", key.Value)
+		if !contains([]string{"header", "query", "cookie"}, place) || name == "" {
+			r.Errorf(key, "such as header.X-API-Key, query.key or cookie.session", "%q is no place for a secret", key.Value)
 			continue
 		}
-		if place == "header" {
-			if err := checkHeaderName(name); err != nil {
+		if place != "query" {
+			check := checkHeaderName
+			if place == "cookie" {
+				check = checkCookieName
+			}
+			if err := check(name); err != nil {
 				r.Errorf(key, "", "%v", err)
 				continue
 			}
@@ -349,8 +353,15 @@ func (s *scheme) authorize(ctx context.Context, c *connectors.Call, query url.Va
 		if err != nil {
 			return "", connectors.Permanent(fmt.Errorf("connection %s: its secrets cannot be put into %s.%s", conn.Name, a.place, a.name))
 		}
-		if a.place == "query" {
+		switch a.place {
+		case "query":
 			query.Set(a.name, text)
+			continue
+		case "cookie": // as it is: a cookie that is copied from a browser is encoded already
+			if strings.ContainsAny(text, "; ,\"\\\r\n") {
+				return "", connectors.Permanent(fmt.Errorf("connection %s: the value of the cookie %s has a character that no cookie may have, such as ; or a blank", conn.Name, a.name))
+			}
+			addCookie(header, a.name, text)
 			continue
 		}
 		if err := wire.CheckHeader(a.name, text); err != nil {

@@ -37,6 +37,14 @@ func checkHeaderName(name string) error {
 	return wire.CheckHeader(name, "")
 }
 
+// checkCookieName refuses what would end the name of a cookie (RFC 6265, section 4.1.1: a token).
+func checkCookieName(name string) error {
+	if wire.CheckHeader(name, "") != nil {
+		return fmt.Errorf("%q is no name of a cookie", name)
+	}
+	return nil
+}
+
 // draft puts the input into its places.
 func (a *action) draft(ctx context.Context, w words, c *connectors.Call, input map[string]any) (*draft, error) {
 	base, err := a.address(ctx, w, c)
@@ -212,11 +220,7 @@ func (d *draft) put(f *field, v any) error {
 	case "header":
 		return d.setHeader(f.path[0], joined(v))
 	case "cookie":
-		text := f.path[0] + "=" + url.QueryEscape(textOf(v))
-		if had := d.header.Get("Cookie"); had != "" {
-			text = had + "; " + text
-		}
-		d.header.Set("Cookie", text)
+		addCookie(d.header, f.path[0], url.QueryEscape(textOf(v)))
 	case "body":
 		if len(f.path) == 0 {
 			d.body, d.hasBody = v, true
@@ -230,6 +234,15 @@ func (d *draft) put(f *field, v any) error {
 		return put(d.variables, f.path, v)
 	}
 	return nil
+}
+
+// addCookie adds a pair to the one header that carries them (RFC 6265, section 5.4).
+func addCookie(header http.Header, name, text string) {
+	text = name + "=" + text
+	if had := header.Get("Cookie"); had != "" {
+		text = had + "; " + text
+	}
+	header.Set("Cookie", text)
 }
 
 func (d *draft) putBody(path []string, v any) error {

@@ -21,7 +21,7 @@ title: Small
 version: 1.0.0
 connection:
   auth:
-    - {id: key, type: keys, secrets: {key: {title: Key}}, apply: {header.X-Key: "${{ secret.key }}", query.key: "${{ secret.key }}"}}
+    - {id: key, type: keys, secrets: {key: {title: Key}}, apply: {header.X-Key: "${{ secret.key }}", query.key: "${{ secret.key }}", cookie.session: "${{ secret.key }}"}}
     - {id: basic, type: basic}
     - {id: bearer, type: bearer}
     - {id: hook, type: url}
@@ -208,3 +208,39 @@ func (l *limits) Wait(_ context.Context, key string, r connectors.Rate) error {
 }
 
 func (l *limits) Learn(_ string, u connectors.Usage) { l.told = append(l.told, u) }
+
+// A secret that is a cookie joins the cookies that an action has, and what no cookie may hold is refused.
+func TestSecretCookie(t *testing.T) {
+	m, problems := manifest.Parse("portal.yaml", []byte(`manifest: 1
+id: portal
+title: Portal
+version: 1.0.0
+connection: {auth: [{id: session, type: keys, secrets: {key: {title: Session}}, apply: {cookie.SID: "${{ secret.key }}"}}]}
+defaults: {base_url: "https://portal.example.com"}
+actions:
+  read: {title: Read, safe: true, request: {method: GET, path: /x}, input: {properties: {theme: {type: string, at: cookie.theme}}}}
+`), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for secret, want := range map[string]string{"abc%3D1": "theme=dark; SID=abc%3D1", "a; admin=1": "", "a\r\nX: y": ""} {
+		sent := ""
+		call := &connectors.Call{
+			Connection: connectors.Connection{Name: "main", Connector: "portal", Auth: "session", Secrets: map[string]string{"key": secret}},
+			Input:      map[string]any{"theme": "dark"}, Now: time.Now(),
+			HTTP: &http.Client{Transport: trip(func(r *http.Request) (*http.Response, error) {
+				sent = r.Header.Get("Cookie")
+				w := httptest.NewRecorder()
+				w.WriteHeader(http.StatusNoContent)
+				return w.Result(), nil
+			})},
+		}
+		_, err := m.Connector.Action("read").Do(t.Context(), call)
+		if sent != want || (err == nil) != (want != "") {
+			t.Errorf("the secret %q: sent the cookies %q, want %q (%v)", secret, sent, want, err)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("the message repeats the secret: %v", err)
+		}
+	}
+}

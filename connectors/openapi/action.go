@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -135,7 +136,7 @@ func (b *builder) params(w *written, names map[string]bool, query, headers *obje
 			if b.idempotency(w, p) {
 				continue
 			}
-			flat, err := b.c.flatten(p.schema, 0)
+			flat, err := b.c.flatten(p.schema)
 			if err != nil {
 				return err
 			}
@@ -165,13 +166,13 @@ func (b *builder) params(w *written, names map[string]bool, query, headers *obje
 			if options := b.options(w.opened, i, p.node); options != nil {
 				i.extra = append(i.extra, member{"options", options})
 			}
-			if p.asJSON {
-				i.at = "none"
-				if in != "query" || !simpleName.MatchString(i.name) {
-					b.c.warn("parameter %s is sent as JSON in the %s, which is not written: it is left out", p.name, in)
-					continue
+			if types, _ := b.c.types(flat); p.asJSON && in != "query" {
+				if !slices.Equal(types, []string{"string"}) && !slices.Equal(types, []string{"integer"}) {
+					b.c.warn("parameter %s is sent as JSON in the %s, which is not written: its value is sent as it is", p.name, in)
 				}
-				query.set(p.name, "${{ input."+i.name+" == nil ? nil : to_json(input."+i.name+") }}")
+			} else if p.asJSON {
+				value := field("input", i.name)
+				query.set(p.name, "${{ "+value+" == nil ? nil : to_json("+value+") }}")
 				i.at = ""
 			}
 			w.inputs = append(w.inputs, i)
@@ -292,7 +293,7 @@ func styleWord(style string) string {
 // payload writes the inputs of the body. It returns `request.body` where the whole body is one input.
 func (b *builder) payload(w *written, names map[string]bool, headers *object) (any, error) {
 	p := w.body
-	if p == nil || w.method == "GET" || w.method == "HEAD" { // a body of those is dropped on the way by many
+	if p == nil || (w.method == "GET" || w.method == "HEAD") && !p.required { // a body of those is dropped on the way by many
 		return nil, nil
 	}
 	w.action.set("encode", p.encode)
@@ -302,7 +303,7 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 			headers.set("Content-Type", literal(p.media))
 		}
 	}
-	flat, err := b.c.flatten(p.schema, 0)
+	flat, err := b.c.flatten(p.schema)
 	if err != nil {
 		return nil, err
 	}
@@ -319,9 +320,11 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 		return nil, err
 	}
 	required := texts(written.list("required"))
+	before := len(w.inputs)
+	rest := &object{} // of the body: what does not go out as the input has it
 	for _, m := range written.object("properties").all() {
 		raw := flat.object("properties").value(m.key)
-		node, err := b.c.flatten(raw, 0)
+		node, err := b.c.flatten(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -332,13 +335,25 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 		}
 		i := &input{required: needed, schema: asObject(m.val).clone(), show: visibility(asObject(raw), node)}
 		if err := b.bodyPlace(w, i, names, m.key); err != nil {
-			return nil, err
+			if !needed {
+				b.c.warn("%v: it is left out", err)
+				continue
+			}
+			if p.encode != "json" {
+				return nil, err
+			}
+			w.inputs = w.inputs[:before] // the body as a whole can be written
+			return b.wholeBody(w, flat, names)
 		}
 		switch p.encode {
 		case "form":
 			b.formStyle(i, m.key, node, p.encoding)
 		case "multipart":
 			i.schema = b.file(i.schema)
+			if text := b.jsonPart(i, node, p.encoding.object(m.key)); text != "" {
+				rest.set(m.key, text)
+				i.at = "none"
+			}
 		}
 		if options := b.options(w.opened, i, node); options != nil {
 			i.extra = append(i.extra, member{"options", options})
@@ -360,7 +375,36 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 			w.inputs = append(w.inputs, i)
 		}
 	}
+	if rest.size() > 0 {
+		return rest, nil
+	}
 	return nil, nil
+}
+
+// jsonPart writes a part of a multipart body that is an object: it goes out as JSON (OpenAPI 3.0.4, Encoding Object),
+// a list of objects as a part for each of them. Empty: the part is none of these.
+func (b *builder) jsonPart(i *input, node, encoding *object) string {
+	if encoding.has("style") || i.schema.text("$ref") == "#/schemas/"+b.filed && b.filed != "" {
+		return ""
+	}
+	media := encoding.text("contentType")
+	if media != "" && !isJSON(media) || strings.ContainsAny(media, ", \"\\") {
+		return ""
+	}
+	part := "{content: to_json(%s), type: " + strconv.Quote(orElse(media, "application/json")) + "}"
+	value := field("input", i.name)
+	isObject := func(o *object) bool {
+		types, _ := b.c.types(o)
+		return slices.Equal(types, []string{"object"}) || len(types) == 0 && (o.has("oneOf") || o.has("anyOf"))
+	}
+	types, _ := b.c.types(node)
+	switch items, err := b.c.flatten(node.value("items")); {
+	case isObject(node) || media != "" && slices.Contains(types, "array"):
+		return "${{ " + value + " == nil ? nil : " + fmt.Sprintf(part, value) + " }}"
+	case err == nil && slices.Equal(types, []string{"array"}) && isObject(items):
+		return "${{ " + value + " == nil ? nil : map(" + value + ", { " + fmt.Sprintf(part, "#") + " }) }}"
+	}
+	return ""
 }
 
 // bodyPlace names an input that is a member of the body. In `at` a dot leads deeper, so a member with a dot in its
@@ -491,7 +535,7 @@ func (b *builder) wholeBody(w *written, flat *object, names map[string]bool) (an
 		}
 		if root != "" {
 			i.at = ""
-			return &object{members: []member{{root, "${{ input." + i.name + " }}"}}}, nil
+			return &object{members: []member{{root, "${{ " + field("input", i.name) + " }}"}}}, nil
 		}
 	}
 	return nil, nil

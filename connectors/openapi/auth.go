@@ -43,14 +43,12 @@ func (d *Document) signIn(ops []*opened, base, from string) *signIn {
 	}
 	anonymous := len(ops) > 0
 	for _, op := range ops {
-		list, own := op.node.value("security").([]any)
+		list, own := op.node.several("security"), op.node.has("security") && op.node.value("security") != nil
 		if !own {
-			list = d.root.list("security")
+			list = d.root.several("security")
 		}
-		if len(list) > 0 || own {
-			for _, r := range list {
-				add(asObject(r))
-			}
+		for _, r := range list {
+			add(asObject(r))
 		}
 		anonymous = anonymous && own && len(list) == 0
 	}
@@ -125,15 +123,71 @@ func (s *signIn) add(set []string, schemes *object, scopes map[string][]string) 
 	if len(found) == 0 {
 		return
 	}
-	if len(found) > 1 && !slices.ContainsFunc(found, func(o *object) bool { return o.text("type") != "apiKey" || o.text("in") == "cookie" }) {
+	if len(found) == 1 {
+		s.one(names[0], found[0], scopes[names[0]])
+		return
+	}
+	main := slices.IndexFunc(found, isNoKey)
+	if main < 0 {
 		s.keys(names, found)
 		return
 	}
-	for i, node := range found {
-		if len(found) > 1 && i == 0 {
-			s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("some operations need %s together: each is written on its own", strings.Join(names, " and "))})
+	others := slices.Delete(slices.Clone(found), main, main+1)
+	if slices.ContainsFunc(others, func(o *object) bool {
+		return isNoKey(o) || strings.EqualFold(strings.TrimSpace(o.text("name")), "Authorization")
+	}) {
+		s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("some operations need %s together: each is written on its own", strings.Join(names, " and "))})
+		for i, node := range found {
+			s.one(names[i], node, scopes[names[i]])
 		}
-		s.one(names[i], node, scopes[names[i]])
+		return
+	}
+	s.both(strings.Join(names, " "), found[main], scopes[names[main]], slices.Delete(slices.Clone(names), main, main+1), others)
+}
+
+// ownField is a name for a field or a secret of a connection, where some have a meaning of their own.
+func ownField(name, kind string) string {
+	if name == "" {
+		return ""
+	}
+	switch name[:min(len(name), 36)] {
+	case "connector", "auth", "hosts", "signing_secret", "base_url", "key", "token", "username", "password", "client_id", "client_secret", "url":
+		return kind + "_" + name
+	}
+	if name = name[:min(len(name), 36)]; name[0] < 'a' || name[0] > 'z' {
+		return kind + "_" + name[:min(len(name), 32)]
+	}
+	return name
+}
+
+func isNoKey(scheme *object) bool { return !strings.EqualFold(scheme.text("type"), "apiKey") }
+
+// both writes a way that needs keys beside it, such as a token and the key of a subscription.
+func (s *signIn) both(name string, main *object, scopes, names []string, keys []*object) {
+	before := len(s.auth)
+	s.one(name, main, scopes)
+	secrets, apply, _ := s.parts(names, keys, true)
+	for _, a := range s.auth[before:] {
+		auth := asObject(a)
+		if auth == nil || secrets.size() == 0 {
+			continue
+		}
+		all := auth.object("secrets").clone()
+		for _, m := range secrets.all() {
+			all.set(m.key, m.val)
+		}
+		to := auth.object("apply").clone()
+		switch auth.text("type") {
+		case "basic":
+			to.set("header.Authorization", "Basic ${{ base64(secret.username + ':' + (secret.password ?? '')) }}")
+		case "bearer", "oauth2":
+			to.set("header.Authorization", "Bearer ${{ secret.token }}")
+		}
+		for _, m := range apply.all() {
+			to.set(m.key, m.val)
+		}
+		auth.set("secrets", all)
+		auth.set("apply", to)
 	}
 }
 
@@ -190,8 +244,21 @@ var (
 
 // keys writes schemes that each put a key into a header, the query or a cookie.
 func (s *signIn) keys(names []string, found []*object) {
-	secrets, apply := &object{}, &object{}
-	var todo string
+	secrets, apply, todo := s.parts(names, found, len(found) > 1)
+	if secrets.size() == 0 {
+		return
+	}
+	auth := &object{members: []member{{"id", s.id(strings.Join(names, "_"))}, {"type", "keys"}, {"secrets", secrets}, {"apply", apply}}}
+	if todo != "" {
+		s.write(commented{auth, []string{todo}})
+		return
+	}
+	s.write(auth)
+}
+
+// parts are the secrets of keys and where they go. Of several, each has the name of its place.
+func (s *signIn) parts(names []string, found []*object, several bool) (secrets, apply *object, todo string) {
+	secrets, apply = &object{}, &object{}
 	for i, node := range found {
 		wire, in := strings.TrimSpace(node.text("name")), node.text("in")
 		if in != "query" && in != "cookie" {
@@ -202,13 +269,13 @@ func (s *signIn) keys(names []string, found []*object) {
 			continue
 		}
 		secret, title := "key", "API key"
-		if len(found) > 1 {
-			secret, title = slug(wire), humanize(strings.TrimPrefix(strings.ToLower(wire), "x-"))
+		if several {
+			secret, title = ownField(slug(wire), "key"), humanize(strings.TrimPrefix(strings.ToLower(wire), "x-"))
 		}
 		if secrets.has(secret) || secret == "" {
 			secret = fmt.Sprintf("key_%d", i+1)
 		}
-		if d := firstSentence(node.text("description"), 60); d != "" && prefixed.FindString(d) == "" && !strings.HasSuffix(d, "…") && len(found) == 1 {
+		if d := firstSentence(node.text("description"), 60); d != "" && prefixed.FindString(d) == "" && !strings.HasSuffix(d, "…") && !several {
 			title = strings.TrimRight(d, ".")
 		}
 		prefix := ""
@@ -223,15 +290,7 @@ func (s *signIn) keys(names []string, found []*object) {
 		secrets.set(secret, &object{members: []member{{"title", title}}})
 		apply.set(in+"."+wire, prefix+"${{ secret."+secret+" }}")
 	}
-	if secrets.size() == 0 {
-		return
-	}
-	auth := &object{members: []member{{"id", s.id(strings.Join(names, "_"))}, {"type", "keys"}, {"secrets", secrets}, {"apply", apply}}}
-	if todo != "" {
-		s.write(commented{auth, []string{todo}})
-		return
-	}
-	s.write(auth)
+	return secrets, apply, todo
 }
 
 // oauth2 writes each flow that a server can take part in.

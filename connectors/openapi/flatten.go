@@ -5,16 +5,21 @@ import (
 	"slices"
 )
 
-// flatten resolves a schema and takes the parts of its allOf together. refs bounds schemas that contain each other.
-func (c *compiler) flatten(raw any, refs int) (*object, error) {
+// flatten resolves a schema and takes the parts of its allOf together. above are the references that led here.
+func (c *compiler) flatten(raw any, above ...string) (*object, error) {
 	if err := c.spend(); err != nil {
 		return nil, err
 	}
-	if refs > maxRefs {
+	if len(above) > maxRefs {
 		return nil, fmt.Errorf("schemas contain each other by allOf or $ref more than %d deep", maxRefs)
 	}
 	o, _ := raw.(*object)
 	if ref, ok := o.value("$ref").(string); ok {
+		if slices.Contains(above, ref) {
+			c.warn("$ref %q leads back to itself: what it stands for may be anything", clip(ref))
+			return nil, nil
+		}
+		above = append(above[:len(above):len(above)], ref)
 		target, err := c.doc.lookup(ref)
 		if err != nil {
 			return nil, err
@@ -22,7 +27,7 @@ func (c *compiler) flatten(raw any, refs int) (*object, error) {
 		if target == nil {
 			c.warn("$ref %q leads to nothing: what it stands for may be anything", clip(ref))
 		}
-		flat, err := c.flatten(target, refs+1)
+		flat, err := c.flatten(target, above...)
 		if err != nil || len(o.members) == 1 || c.doc.version == "2.0" {
 			return flat, err
 		}
@@ -54,7 +59,7 @@ func (c *compiler) flatten(raw any, refs int) (*object, error) {
 	}
 	merged := &object{}
 	for _, part := range parts {
-		flat, err := c.flatten(part, refs+1)
+		flat, err := c.flatten(part, above...)
 		if err != nil {
 			return nil, err
 		}

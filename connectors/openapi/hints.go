@@ -171,7 +171,7 @@ func (b *builder) poll(o *opened, action *object) {
 		b.c.warn("x-ms-trigger is read for GET only: write this trigger by hand")
 		return
 	}
-	body, err := b.c.flatten(o.answer.schema, 0)
+	body, err := b.c.flatten(o.answer.schema)
 	if err != nil {
 		return
 	}

@@ -42,12 +42,12 @@ func (d *Document) Import(o Options) (*Result, error) {
 	if len(o.Choose) == 0 {
 		return nil, errors.New("no operation is chosen")
 	}
+	if len(d.ops) == 0 {
+		return nil, ErrNoOperations
+	}
 	ops, err := d.choose(o.Choose)
 	if err != nil {
 		return nil, err
-	}
-	if len(ops) == 0 {
-		return nil, errors.New("the document has no operations")
 	}
 	if len(ops) > maxActions {
 		return nil, fmt.Errorf("%d operations are chosen, more than the %d that a manifest may have: choose by tag or path, and import the rest under another name", len(ops), maxActions)

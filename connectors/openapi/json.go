@@ -90,7 +90,14 @@ func (r *jsonReader) object(depth int) (any, error) {
 		return &object{}, nil
 	}
 	for {
-		if r.next() != '"' {
+		switch c := r.next(); {
+		case c == '"':
+		case c == '}' && len(members) > 0: // a comma before it is against RFC 8259 and does no harm
+			r.at++
+			return r.budget.object(members), nil
+		case c == '/':
+			return nil, r.errorf("it has a comment, which JSON does not know: take the comments out")
+		default:
 			return nil, r.errorf("a key in double quotes is missing")
 		}
 		key, err := r.text()
@@ -126,11 +133,11 @@ func (r *jsonReader) object(depth int) (any, error) {
 func (r *jsonReader) list(depth int) (any, error) {
 	r.at++
 	list := []any{}
-	if r.next() == ']' {
-		r.at++
-		return list, nil
-	}
 	for {
+		if r.next() == ']' { // at once, or after a comma
+			r.at++
+			return list, nil
+		}
 		val, err := r.value(depth + 1)
 		if err != nil {
 			return nil, err

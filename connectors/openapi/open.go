@@ -55,10 +55,10 @@ var placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
 // open finds what an operation needs. What is wrong with a part of it is a warning; an error leaves it out.
 func (c *compiler) open(op *operation) (*opened, error) {
 	o := &opened{operation: op}
-	o.path, o.fixed = splitPath(op.path)
-	if strings.Contains(o.path, "${{") {
+	if strings.Contains(op.path, "${{") {
 		return nil, errors.New("its path holds ${{, which a manifest reads as an expression")
 	}
+	o.path, o.fixed = splitPath(op.path)
 	var form []*object // formData of 2.0
 	var body *object
 	seen := map[[2]string]int{}
@@ -123,8 +123,10 @@ func reservedHeader(name string) bool {
 
 // splitPath takes a query and a fragment off a path. The query is sent as it stands.
 func splitPath(path string) (string, []member) {
+	path = strings.ReplaceAll(path, "${", "{")                            // as a template of JavaScript has it
 	path = placeholder.ReplaceAllStringFunc(path, func(s string) string { // operators of RFC 6570
-		switch name := s[1 : len(s)-1]; {
+		name, _, _ := strings.Cut(s[1:len(s)-1], ":") // a router's pattern, as in {path:.*}
+		switch name = strings.TrimSpace(name); {
 		case name == "" || name[0] == '?' || name[0] == '&':
 			return ""
 		default:
@@ -195,6 +197,13 @@ func asObject(v any) *object {
 
 // placeholders makes the path's placeholders and the path parameters agree.
 func (c *compiler) placeholders(o *opened) {
+	parts := strings.Split(o.path, "/")
+	for i, part := range parts { // /things/:id, as a router has it
+		if name, ok := strings.CutPrefix(part, ":"); ok && slices.ContainsFunc(o.params, func(p *parameter) bool { return p.in == "path" && p.name == name }) {
+			parts[i] = "{" + name + "}"
+		}
+	}
+	o.path = strings.Join(parts, "/")
 	in := map[string]bool{}
 	for _, m := range placeholder.FindAllStringSubmatch(o.path, -1) {
 		in[m[1]] = true
@@ -329,6 +338,9 @@ func baseMedia(media string) string {
 
 func isJSON(media string) bool { return encodeOf(media) == "json" }
 
+// textMedia are those of application/ that a person writes as text.
+var textMedia = regexp.MustCompile(`^application/(vnd\.\w+\.)?(x-)?(ndjson|jsonl|jsonlines|json-lines|json-seq|yaml|graphql|csv|javascript|sql|toml)$|\+yaml$`)
+
 // encodeOf is the word of the manifest for a media type; empty for one that only carries bytes.
 func encodeOf(media string) string {
 	switch media = baseMedia(media); {
@@ -340,7 +352,7 @@ func encodeOf(media string) string {
 		return "multipart"
 	case media == "application/xml" || media == "text/xml" || strings.HasSuffix(media, "+xml"):
 		return "xml"
-	case strings.HasPrefix(media, "text/"):
+	case strings.HasPrefix(media, "text/"), textMedia.MatchString(media):
 		return "text"
 	}
 	return ""

@@ -23,6 +23,9 @@ const (
 	maxTotal  = 3_000_000 // values that all operations of a manifest reach
 )
 
+// ErrNoOperations says that a document describes nothing to call.
+var ErrNoOperations = errors.New("the document has no operations: its `paths` hold no GET, POST, PUT, PATCH, DELETE or HEAD, and what its `webhooks` describe is received by a webhook trigger")
+
 var errDeep = fmt.Errorf("lists and mappings are nested more than %d deep", maxDepth)
 
 // Document is an API description that has been read. Nothing in it is resolved until an operation is opened.

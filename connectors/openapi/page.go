@@ -31,7 +31,7 @@ func (c *compiler) paging(o *opened) *paging {
 	if o.method != "GET" || o.answer == nil || !isJSON(o.answer.media) {
 		return nil
 	}
-	body, err := c.flatten(o.answer.schema, 0)
+	body, err := c.flatten(o.answer.schema)
 	if err != nil {
 		return nil
 	}
@@ -55,11 +55,11 @@ func (c *compiler) paging(o *opened) *paging {
 func (c *compiler) itemsOf(body *object) (path string, entry *object) {
 	types, _ := c.types(body)
 	if slices.Equal(types, []string{"array"}) {
-		entry, _ = c.flatten(body.value("items"), 0)
+		entry, _ = c.flatten(body.value("items"))
 		return "response.body", entry
 	}
 	for _, p := range body.object("properties").all() {
-		flat, err := c.flatten(p.val, 0)
+		flat, err := c.flatten(p.val)
 		if err != nil {
 			return "", nil
 		}
@@ -70,7 +70,7 @@ func (c *compiler) itemsOf(body *object) (path string, entry *object) {
 			return "", nil // two lists: which of them is meant is a guess
 		}
 		path = field("response.body", p.key)
-		entry, _ = c.flatten(flat.value("items"), 0)
+		entry, _ = c.flatten(flat.value("items"))
 	}
 	return path, entry
 }
@@ -142,7 +142,7 @@ func (c *compiler) strategy(o *opened, p *paging, body, entry *object) bool {
 		}
 	}
 	for _, name := range []string{"next_page_uri", "next_page_url", "next_url", "nextPageUrl", "@odata.nextLink", "next"} {
-		prop, err := c.flatten(body.object("properties").value(name), 0)
+		prop, err := c.flatten(body.object("properties").value(name))
 		if err != nil || prop == nil {
 			continue
 		}
@@ -160,7 +160,7 @@ func (c *compiler) strategy(o *opened, p *paging, body, entry *object) bool {
 		return use("offset", member{"to", "query." + param.name})
 	}
 	if param := o.query("page", "page_number"); param != nil && c.isInteger(param) {
-		schema, err := c.flatten(param.schema, 0)
+		schema, err := c.flatten(param.schema)
 		first, described := whole(schema.value("default"))
 		if least, ok := whole(schema.value("minimum")); !described {
 			first, described = least, ok
@@ -182,7 +182,7 @@ func optional(root string, path []string) string {
 }
 
 func (c *compiler) isInteger(p *parameter) bool {
-	schema, err := c.flatten(p.schema, 0)
+	schema, err := c.flatten(p.schema)
 	if err != nil {
 		return false
 	}
@@ -193,7 +193,7 @@ func (c *compiler) isInteger(p *parameter) bool {
 func (c *compiler) hasText(body *object, path []string) bool {
 	at := body
 	for _, name := range path {
-		next, err := c.flatten(at.object("properties").value(name), 0)
+		next, err := c.flatten(at.object("properties").value(name))
 		if err != nil || next == nil {
 			return false
 		}

@@ -122,7 +122,7 @@ func (c *compiler) sampleOf(a *answer) any {
 
 // invent makes a value that fits a schema.
 func (c *compiler) invent(raw any, depth int, left *int) any {
-	flat, err := c.flatten(raw, 0)
+	flat, err := c.flatten(raw)
 	if err != nil || *left <= 0 {
 		return nil
 	}

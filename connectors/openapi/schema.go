@@ -95,7 +95,7 @@ func (c *compiler) schema(raw any, depth int, needed bool) (*object, error) {
 		if err != nil {
 			return nil, err
 		}
-		flat, err := c.flatten(raw, 0)
+		flat, err := c.flatten(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func (c *compiler) schema(raw any, depth int, needed bool) (*object, error) {
 		}
 		return c.write(flat, depth, needed)
 	}
-	flat, err := c.flatten(raw, 0)
+	flat, err := c.flatten(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (c *compiler) finish() error {
 	for len(c.queue) > 0 {
 		next := c.queue[0]
 		c.queue = c.queue[1:]
-		flat, err := c.flatten(next.raw, 0)
+		flat, err := c.flatten(next.raw)
 		if err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func (c *compiler) write(flat *object, depth int, needed bool) (*object, error) 
 		out.put("pattern", pattern)
 	}
 	c.bounds(out, flat)
-	if slices.Contains(types, "array") || flat.has("items") {
+	if slices.Contains(types, "array") || flat.has("items") || flat.has("prefixItems") {
 		if err := c.items(out, flat, depth, needed); err != nil {
 			return nil, err
 		}
@@ -166,6 +166,9 @@ func (c *compiler) bounds(out, flat *object) {
 
 func (c *compiler) items(out, flat *object, depth int, needed bool) error {
 	raw := flat.value("items")
+	if flat.has("prefixItems") { // what follows them is rarely described
+		raw = flat.value("prefixItems")
+	}
 	if list, ok := raw.([]any); ok {
 		c.warn("`items` is a list: read as a choice of its entries")
 		switch len(list) {
@@ -309,11 +312,11 @@ func (c *compiler) discriminator(out, d *object, list []any) error {
 
 // fixedWord is the one value that a variant itself allows for the member that tells it apart.
 func (c *compiler) fixedWord(raw any, tag string) string {
-	flat, err := c.flatten(raw, 0)
+	flat, err := c.flatten(raw)
 	if err != nil {
 		return ""
 	}
-	prop, err := c.flatten(flat.object("properties").value(tag), 0)
+	prop, err := c.flatten(flat.object("properties").value(tag))
 	if err != nil {
 		return ""
 	}

@@ -3,6 +3,7 @@ package openapi
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,8 +27,12 @@ func (d *Document) place(from string) *place {
 	if d.version == "2.0" {
 		servers = d.swaggerServers()
 	} else {
-		for _, raw := range d.root.list("servers") {
-			if s := asObject(raw); strings.TrimSpace(s.text("url")) != "" {
+		for _, raw := range d.root.several("servers") {
+			s := asObject(raw)
+			if text, ok := raw.(string); ok {
+				s = &object{members: []member{{"url", text}}}
+			}
+			if strings.TrimSpace(s.text("url")) != "" {
 				servers = append(servers, s)
 			}
 		}
@@ -49,7 +54,9 @@ func (d *Document) swaggerServers() []*object {
 		return []*object{{members: []member{{"url", base}}}}
 	}
 	scheme := "https"
-	if schemes := texts(d.root.list("schemes")); len(schemes) > 0 && !slices.Contains(schemes, "https") && slices.Contains(schemes, "http") {
+	if before, after, ok := strings.Cut(host, "://"); ok { // against the specification, and meant so
+		scheme, host = before, strings.TrimRight(after, "/")
+	} else if schemes := texts(d.root.list("schemes")); len(schemes) > 0 && !slices.Contains(schemes, "https") && slices.Contains(schemes, "http") {
 		scheme = "http"
 	}
 	return []*object{{members: []member{{"url", scheme + "://" + host + base}}}}
@@ -64,6 +71,7 @@ func (p *place) read(servers []*object, from string) {
 	if len(servers) == 0 {
 		servers = []*object{{members: []member{{"url", "/"}}}}
 	}
+	slices.SortStableFunc(servers, func(a, b *object) int { return reach(a, from) - reach(b, from) })
 	first := servers[0]
 	address := absolute(strings.TrimSpace(first.text("url")), from)
 	if address == "" {
@@ -83,7 +91,10 @@ func (p *place) read(servers []*object, from string) {
 		}
 		return
 	}
-	p.base = literal(strings.TrimRight(address, "/"))
+	p.base = literal(address)
+	if u, err := url.Parse(address); err == nil && !strings.ContainsAny(u.Hostname(), ".:") && u.Hostname() != "localhost" {
+		p.ask("defaults.base_url", "this is no full name of a host: write yours", "%q is no full name of a host: write the address of yours", clip(u.Host))
+	}
 	var all []string
 	for _, s := range servers {
 		if a := strings.TrimRight(absolute(strings.TrimSpace(s.text("url")), from), "/"); a != "" && !strings.Contains(a, "{") && !slices.Contains(all, a) && len(all) < 20 {
@@ -110,17 +121,33 @@ func (p *place) read(servers []*object, from string) {
 	}
 }
 
+// reach ranks a server by how well it can be called: a relative one comes last, one of the author's machine before it.
+func reach(server *object, from string) int {
+	switch address := absolute(strings.TrimSpace(server.text("url")), from); {
+	case address == "":
+		return 3
+	case !strings.Contains(address, "{") && local(address):
+		return 2
+	case strings.HasPrefix(address, "http://"):
+		return 1
+	}
+	return 0
+}
+
 // absolute makes a server's URL absolute; a relative one is meant relative to the address of the document.
 func absolute(server, from string) string {
 	if rest, ok := strings.CutPrefix(server, "//"); ok {
 		server = "https://" + rest
 	}
 	if strings.HasPrefix(server, "{") && strings.Contains(server, "://") || strings.HasPrefix(server, "http://") || strings.HasPrefix(server, "https://") {
-		plain := placeholder.ReplaceAllString(server, "x")
+		plain := placeholder.ReplaceAllString(portVariable.ReplaceAllString(server, ":1"), "x")
 		if u, err := url.Parse(plain); err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(server, " \"'<>\\") || strings.Contains(server, "${{") {
 			return ""
 		}
 		return strings.TrimRight(dropQuery(server), "/")
+	}
+	if host, _, _ := strings.Cut(server, "/"); bareHost.MatchString(host) {
+		return absolute("https://"+server, from)
 	}
 	base, err := url.Parse(from)
 	if err != nil || base.Host == "" || strings.Contains(server, "{") {
@@ -135,6 +162,11 @@ func absolute(server, from string) string {
 	u.RawQuery, u.Fragment = "", ""
 	return strings.TrimRight(u.String(), "/")
 }
+
+var (
+	portVariable = regexp.MustCompile(`:\{[^{}/]*\}`)
+	bareHost     = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(:[0-9]+)?$`) // a host whose scheme was forgotten
+)
 
 func dropQuery(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
@@ -159,7 +191,7 @@ func (p *place) variables(server *object, address string) {
 	for _, m := range placeholder.FindAllStringSubmatch(address, -1) {
 		name := m[1]
 		v := vars.object(name)
-		field := slug(name)
+		field := ownField(slug(name), "server")
 		if field == "" || p.fields.has(field) && names[name] == "" {
 			field = fmt.Sprintf("part_%d", len(names)+1)
 		}
@@ -213,6 +245,10 @@ func (p *place) hostsOf(address string, vars *object) {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host[:i], "{") {
 		host = host[:i]
 	}
+	open := func() {
+		p.ask("hosts", "which hosts may get the secrets? The document leaves it open", "the document leaves the host open: write yours instead of %s", strings.TrimPrefix(unknownBase, "https://"))
+		p.hosts = []string{strings.TrimPrefix(unknownBase, "https://")}
+	}
 	hosts := []string{host}
 	for _, m := range placeholder.FindAllStringSubmatch(host, -1) {
 		v := vars.object(m[1])
@@ -225,8 +261,7 @@ func (p *place) hostsOf(address string, vars *object) {
 				values = []string{v.text("default")}
 				p.ask("hosts", "if your host is another one than these, add it", "the host depends on %q: add yours to hosts if it is another one than its default", m[1])
 			default:
-				p.ask("hosts", "which hosts may get the secrets? The document leaves it open", "the document leaves the host open: write yours instead of %s", strings.TrimPrefix(unknownBase, "https://"))
-				p.hosts = []string{strings.TrimPrefix(unknownBase, "https://")}
+				open()
 				return
 			}
 		}
@@ -241,8 +276,18 @@ func (p *place) hostsOf(address string, vars *object) {
 		}
 		hosts = next
 	}
+	for i, h := range hosts {
+		hosts[i] = strings.ToLower(h)
+		if !wireHost.MatchString(hosts[i]) { // such as HOSTNAME or <your-domain>
+			open()
+			return
+		}
+	}
 	p.hosts = hosts
 }
+
+// wireHost is a name that can be one of a host: localhost, or with a dot in it.
+var wireHost = regexp.MustCompile(`^(localhost|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)+)$`)
 
 // literal writes a text of a stranger where templates are read, so that none of it is an expression.
 func literal(s string) string { return strings.ReplaceAll(s, "${{", "$${{") }

@@ -81,9 +81,23 @@ func (o *object) text(key string) string {
 	return ""
 }
 
+// flag reads a boolean; the text "true", which some documents write, counts too.
 func (o *object) flag(key string) bool {
-	v, _ := o.value(key).(bool)
-	return v
+	switch v := o.value(key).(type) {
+	case bool:
+		return v
+	case string:
+		return v == "true"
+	}
+	return false
+}
+
+// several is a member that should be a list of objects and may be one alone.
+func (o *object) several(key string) []any {
+	if one, ok := o.value(key).(*object); ok {
+		return []any{one}
+	}
+	return o.list(key)
 }
 
 // set adds a member or replaces its value where it stands.
