@@ -155,11 +155,15 @@ func readBounded(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit)+bytes.MinRead)) // once, and not in ever larger copies
-	if _, err := src.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+	src := bytes.NewBuffer(nil)
+	if info.Size() <= limit {
+		src.Grow(int(info.Size()) + bytes.MinRead) // once, and not in ever larger copies
+		_, err = src.ReadFrom(io.LimitReader(f, limit+1))
+	}
+	if err != nil {
 		return nil, err
 	}
-	if int64(src.Len()) > limit {
+	if info.Size() > limit || int64(src.Len()) > limit {
 		return nil, fmt.Errorf("%s is larger than the %d MiB that are read: of a document with its references resolved, take the one with $ref; else cut out what you do not need", name, limit>>20)
 	}
 	return src.Bytes(), nil

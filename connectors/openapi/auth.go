@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ type signIn struct {
 }
 
 // signIn looks at the security of the operations, else of the document, else at every scheme that is declared.
-func (d *Document) signIn(ops []*opened, base, from string) *signIn {
+func (d *Document) signIn(ops []*opened, base, from string, secrets map[[2]string]*object) *signIn {
 	s := &signIn{doc: d, base: base, from: from, ids: map[string]bool{}}
 	schemes := d.root.object("components").object("securitySchemes")
 	if d.version == "2.0" {
@@ -55,6 +56,10 @@ func (d *Document) signIn(ops []*opened, base, from string) *signIn {
 	if anonymous {
 		return s // the document says that these need no signing in
 	}
+	if len(secrets) > 0 {
+		s.fromParams(secrets)
+		return s
+	}
 	if len(sets) == 0 && schemes.size() == 0 && s.fromHeader(ops) {
 		return s
 	}
@@ -79,6 +84,52 @@ func (d *Document) signIn(ops []*opened, base, from string) *signIn {
 		s.notes = append(s.notes, Note{FillIn, "connection.auth", "the document does not say how a caller signs in: the manifest has three ways to uncomment"})
 	}
 	return s
+}
+
+var (
+	keyName = regexp.MustCompile(`^(x?(api|app|access|auth|subscription)(key|token|secret)|ocpapimsubscriptionkey|apiid|appid)$`)
+	keyWord = regexp.MustCompile(`^(key|token|apikeyid)$`) // only with a description that says so
+	keyText = regexp.MustCompile(`(?i)\b(api|app|access|auth\w*|your|license)[ _-]?(key|token|id)\b`)
+)
+
+// secretParams finds the parameters that hold a key, where a document declares no way to sign in and every operation
+// takes them. Left among the inputs, the key would stand in each workflow.
+func (d *Document) secretParams(ops []*operation) map[[2]string]*object {
+	if d.root.object("components").object("securitySchemes").size() > 0 || d.root.object("securityDefinitions").size() > 0 {
+		return nil
+	}
+	var all map[[2]string]*object
+	for _, op := range ops {
+		found := map[[2]string]*object{}
+		for _, raw := range append(slices.Clone(op.item.list("parameters")), op.node.list("parameters")...) {
+			p, err := d.resolve(raw)
+			name, in := strings.TrimSpace(p.text("name")), p.text("in")
+			if err != nil || in != "query" && in != "header" || p.object("schema").has("enum") || p.has("enum") {
+				continue
+			}
+			plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name))
+			at := [2]string{in, name}
+			if (keyName.MatchString(plain) || keyWord.MatchString(plain) && keyText.MatchString(p.text("description"))) && (all == nil || all[at] != nil) {
+				found[at] = p
+			}
+		}
+		if all = found; len(all) == 0 {
+			return nil
+		}
+	}
+	return all
+}
+
+// fromParams writes keys that the document has among the parameters.
+func (s *signIn) fromParams(secrets map[[2]string]*object) {
+	places := slices.SortedFunc(maps.Keys(secrets), func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) })
+	var names []string
+	var found []*object
+	for _, at := range places {
+		names, found = append(names, at[1]), append(found, &object{members: []member{{"name", at[1]}, {"in", at[0]}}})
+	}
+	s.keys(names, found)
+	s.notes = append(s.notes, Note{Warning, "connection.auth", fmt.Sprintf("the document declares no way to sign in, but every operation takes %s: written as the key of a connection", strings.Join(names, " and "))})
 }
 
 // fromHeader reads a document that has its way to sign in as a parameter, the header Authorization.
@@ -133,6 +184,13 @@ func (s *signIn) add(set []string, schemes *object, scopes map[string][]string) 
 		return
 	}
 	others := slices.Delete(slices.Clone(found), main, main+1)
+	if !slices.ContainsFunc(found, func(o *object) bool { return o.text("type") != "oauth2" }) { // one with several flows, as Google has it
+		i := max(0, slices.IndexFunc(found, func(o *object) bool {
+			return o.text("flow") != "implicit" && !(o.object("flows").size() == 1 && o.object("flows").has("implicit"))
+		}))
+		s.one(names[i], found[i], scopes[names[i]])
+		return
+	}
 	if slices.ContainsFunc(others, func(o *object) bool {
 		return isNoKey(o) || strings.EqualFold(strings.TrimSpace(o.text("name")), "Authorization")
 	}) {
@@ -197,6 +255,10 @@ func (s *signIn) one(name string, node *object, scopes []string) {
 	}
 	switch kind := node.text("type"); strings.ToLower(kind) {
 	case "apikey":
+		if strings.EqualFold(node.text("x-amazon-apigateway-authtype"), "awsSigv4") {
+			s.sigv4(name)
+			return
+		}
 		s.keys([]string{name}, []*object{node})
 	case "basic":
 		s.write(&object{members: []member{{"id", s.id(name)}, {"type", "basic"}}})
@@ -223,6 +285,32 @@ func (s *signIn) one(name string, node *object, scopes []string) {
 	default:
 		warn("type %q is unknown: write how a caller signs in", clip(kind))
 	}
+}
+
+var awsHost = regexp.MustCompile(`^https?://([a-z0-9-]+\.)?([a-z0-9-]+)\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.amazonaws\.com`)
+
+// sigv4 writes AWS Signature Version 4. The service and the region are those of the address.
+func (s *signIn) sigv4(name string) {
+	region, service := "us-east-1", s.doc.root.object("info").text("x-aws-signingName")
+	known := false
+	if m := awsHost.FindStringSubmatch(s.base); m != nil {
+		region, known = m[3], true
+		service = orElse(service, m[2])
+	}
+	if strings.Contains(s.base, "${{ connection.region }}") {
+		region, known = "${{ connection.region }}", true
+	}
+	if service == "" {
+		_, rest, _ := strings.Cut(s.base, "://")
+		service, _, _ = strings.Cut(rest, ".")
+	}
+	auth := &object{members: []member{{"id", s.id(name)}, {"type", "sigv4"}, {"region", region}, {"service", literal(service)}}}
+	if !known {
+		s.notes = append(s.notes, Note{FillIn, "connection.auth", "the document does not say which region of AWS the requests are signed for: us-east-1 is written"})
+		s.write(commented{auth, []string{"the region that requests are signed for, and the name of the service"}})
+		return
+	}
+	s.write(auth)
 }
 
 func (s *signIn) write(auth any) { s.auth = append(s.auth, auth) }
@@ -270,7 +358,7 @@ func (s *signIn) parts(names []string, found []*object, several bool) (secrets, 
 		}
 		secret, title := "key", "API key"
 		if several {
-			secret, title = ownField(slug(wire), "key"), humanize(strings.TrimPrefix(strings.ToLower(wire), "x-"))
+			secret, title = ownField(slug(wire), "key"), humanize(strings.TrimPrefix(strings.TrimPrefix(wire, "x-"), "X-"))
 		}
 		if secrets.has(secret) || secret == "" {
 			secret = fmt.Sprintf("key_%d", i+1)

@@ -148,6 +148,7 @@ type written struct {
 func (b *builder) build(ops []*operation) error {
 	b.notes = append([]Note(nil), b.doc.notes...)
 	before := len(b.doc.notes)
+	b.c.secrets = b.doc.secretParams(ops)
 	var list []*written
 	var lost error
 	one := func(op *operation) (*written, error) {
@@ -259,7 +260,7 @@ func (b *builder) assemble(list []*written) error {
 		opened[i] = w.opened
 	}
 	place := b.doc.place(b.o.From)
-	signIn := b.doc.signIn(opened, place.base, b.o.From)
+	signIn := b.doc.signIn(opened, place.base, b.o.From, b.c.secrets)
 	for _, n := range append(place.notes, signIn.notes...) {
 		b.note(n)
 	}

@@ -75,7 +75,7 @@ func (op *operation) name() string {
 func (op *operation) title() string {
 	for _, text := range []string{op.node.text("x-ms-summary"), op.node.text("summary")} {
 		if text = strings.TrimRight(plainText(text), ". "); text != "" && len(text) <= maxTitle {
-			return text
+			return capital(text)
 		}
 	}
 	if id := op.node.text("operationId"); slug(id) != "" {

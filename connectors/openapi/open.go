@@ -86,6 +86,8 @@ func (c *compiler) open(op *operation) (*opened, error) {
 			case !slices.Contains([]string{"path", "query", "header", "cookie"}, in):
 				c.warn("parameter %s stands in %q, which is no place: it is left out", clip(name), clip(in))
 				continue
+			case c.secrets[[2]string{in, name}] != nil:
+				continue
 			case in == "header" && reservedHeader(name):
 				o.authorized = o.authorized || strings.EqualFold(name, "authorization")
 				continue
@@ -115,7 +117,8 @@ func (c *compiler) open(op *operation) (*opened, error) {
 // reservedHeader reports headers that belong to the request itself (OpenAPI: such parameters are ignored).
 func reservedHeader(name string) bool {
 	switch strings.ToLower(name) {
-	case "accept", "accept-encoding", "authorization", "content-type", "content-length", "host", "connection", "user-agent", "transfer-encoding", "cookie":
+	case "accept", "accept-encoding", "authorization", "content-type", "content-length", "host", "connection", "user-agent", "transfer-encoding", "cookie",
+		"x-amz-content-sha256", "x-amz-date", "x-amz-algorithm", "x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-amz-signedheaders": // of a signature
 		return true
 	}
 	return strings.ContainsAny(name, " \r\n:")

@@ -21,8 +21,9 @@ type compiler struct {
 	added   []string // references of the components that the operation under way brought
 	schemas *object  // name -> schema, in the order of their first use
 	notes   []Note
-	where   string // the operation, for notes
-	cut     bool   // something was left out for its depth
+	where   string                // the operation, for notes
+	cut     bool                  // something was left out for its depth
+	secrets map[[2]string]*object // parameters that hold a key of the connection; see secretParams
 }
 
 // shared is a component that waits to be written.

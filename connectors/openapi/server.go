@@ -92,7 +92,9 @@ func (p *place) read(servers []*object, from string) {
 		return
 	}
 	p.base = literal(address)
-	if u, err := url.Parse(address); err == nil && !strings.ContainsAny(u.Hostname(), ".:") && u.Hostname() != "localhost" {
+	if u, err := url.Parse(address); err == nil && yours.MatchString(u.Hostname()) {
+		p.ask("defaults.base_url", "your own host belongs here", "%q stands for a host of yours: write its address", clip(u.Host))
+	} else if err == nil && !strings.ContainsAny(u.Hostname(), ".:") && u.Hostname() != "localhost" {
 		p.ask("defaults.base_url", "this is no full name of a host: write yours", "%q is no full name of a host: write the address of yours", clip(u.Host))
 	}
 	var all []string
@@ -215,7 +217,8 @@ func (p *place) variables(server *object, address string) {
 				f.set("pattern", "^[A-Za-z0-9._:/-]+$")
 			}
 		}
-		if def := v.text("default"); def != "" && (len(enum) == 0 || slices.Contains(enum, def)) {
+		standIn := strings.Contains(address, "://{"+name+"}") && len(enum) == 0 && !wireHost.MatchString(hostname(v.text("default")))
+		if def := v.text("default"); def != "" && !standIn && (len(enum) == 0 || slices.Contains(enum, def)) {
 			f.set("default", def)
 		} else if len(enum) == 0 {
 			p.notes = append(p.notes, Note{FillIn, "connection.fields." + field, fmt.Sprintf("each connection has to say its %s", humanize(name))})
@@ -246,8 +249,15 @@ func (p *place) hostsOf(address string, vars *object) {
 		host = host[:i]
 	}
 	open := func() {
+		p.notes = slices.DeleteFunc(p.notes, func(n Note) bool { return n.Where == "hosts" })
+		p.todo = nil
 		p.ask("hosts", "which hosts may get the secrets? The document leaves it open", "the document leaves the host open: write yours instead of %s", strings.TrimPrefix(unknownBase, "https://"))
 		p.hosts = []string{strings.TrimPrefix(unknownBase, "https://")}
+	}
+	for _, m := range placeholder.FindAllStringSubmatch(host, -1) { // one that begins the path, as in https://host{basePath}
+		if strings.HasPrefix(vars.object(m[1]).text("default"), "/") {
+			host, _, _ = strings.Cut(host, m[0])
+		}
 	}
 	hosts := []string{host}
 	for _, m := range placeholder.FindAllStringSubmatch(host, -1) {
@@ -284,6 +294,16 @@ func (p *place) hostsOf(address string, vars *object) {
 		}
 	}
 	p.hosts = hosts
+}
+
+// yours is a host that a document only has as an example, such as your-domain.example.com.
+var yours = regexp.MustCompile(`(?i)(^|[.-])(your|my)[-_]?(own[-_]?)?(domain|company|host|hostname|server|subdomain|instance|account|tenant|org|organization|site|team|shop|store|workspace)([.-]|$)`)
+
+// hostname is the host of a value that stands for a host and may have a port and a path behind it.
+func hostname(s string) string {
+	s, _, _ = strings.Cut(s, "/")
+	s, _, _ = strings.Cut(s, ":")
+	return strings.ToLower(s)
 }
 
 // wireHost is a name that can be one of a host: localhost, or with a dot in it.

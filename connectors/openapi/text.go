@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 var (
@@ -44,7 +45,7 @@ func firstSentence(s string, most int) string {
 	runes := []rune(s)
 	for i, c := range runes {
 		end := i+1 == len(runes) || runes[i+1] == ' '
-		if (c == '.' || c == '!' || c == '?') && end && i+1 < len(runes) && !abbreviation(runes[:i]) {
+		if (c == '.' || c == '!' || c == '?') && end && i+1 < len(runes) && !abbreviation(runes[:i]) && !remark.MatchString(string(runes[:i])) {
 			runes = runes[:i+1]
 			break
 		}
@@ -57,6 +58,19 @@ func firstSentence(s string, most int) string {
 		return strings.TrimRight(string(runes[:cut]), " ,;:") + "…"
 	}
 	return string(runes)
+}
+
+// remark is a first sentence that says nothing without the next one.
+var remark = regexp.MustCompile(`(?i)^\(?(required|optional|output only|input only|read only|immutable|identifier|deprecated|beta|note)\)?$`)
+
+// capital writes the first letter of a title as one, where the word is none that has capitals of its own.
+func capital(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	if word != strings.ToLower(word) || strings.ContainsAny(word, "._-/:0123456789") {
+		return s
+	}
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // abbreviation reports that a full stop after these characters ends no sentence, as in "e.g." and "v1.".

@@ -80,7 +80,7 @@ func (w *writer) entry(e member, depth, lines int) {
 		for _, m := range o.all() {
 			w.entry(m, depth+1, lines-1)
 		}
-	case isList && len(list) > 0 && lines > 0 && long():
+	case isList && len(list) > 0 && lines > 0 && !scalars(list) && long():
 		w.WriteString(head + "\n")
 		for _, item := range list {
 			if c, ok := item.(commented); ok {
@@ -92,6 +92,17 @@ func (w *writer) entry(e member, depth, lines int) {
 	default:
 		w.fill(head+" ", inline(val), len(indent)+4)
 	}
+}
+
+// scalars reports a list of words or numbers, which is filled into lines.
+func scalars(list []any) bool {
+	for _, item := range list {
+		switch item.(type) {
+		case *object, []any, commented:
+			return false
+		}
+	}
+	return true
 }
 
 func indented(lines []string) []string {
