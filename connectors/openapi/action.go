@@ -611,13 +611,33 @@ func (b *builder) ownServer(o *opened) string {
 		}
 		p := &place{fields: &object{}}
 		p.read([]*object{asObject(list[0])}, b.o.From)
-		if p.fields.size() > 0 || strings.HasPrefix(p.base, unknownBase) {
+		main := b.doc.place(b.o.From)
+		known := func(f member) bool {
+			for _, fields := range []*object{main.fields, b.fields} {
+				if fields.has(f.key) && !equal(fields.value(f.key), f.val) {
+					return false
+				}
+			}
+			return true
+		}
+		if strings.HasPrefix(p.base, unknownBase) || slices.ContainsFunc(p.fields.all(), func(f member) bool { return !known(f) }) {
 			b.c.warn("it has a server of its own, %q, which cannot be written: base_url of the defaults is used", clip(asObject(list[0]).text("url")))
 			return ""
 		}
-		if p.base == b.doc.place(b.o.From).base {
+		if p.fields.size() > 0 {
+			for _, f := range p.fields.all() {
+				b.fields.set(f.key, f.val)
+			}
+			for _, n := range p.notes {
+				b.note(n)
+			}
+			b.hosts = append(b.hosts, p.hosts...)
+			return p.base
+		}
+		if p.base == main.base {
 			return ""
 		}
+		b.own = append(b.own, hostOf(p.base))
 		return p.base
 	}
 	return ""

@@ -125,11 +125,14 @@ type builder struct {
 	helpers  map[string]*helper
 	imported []Operation
 	notes    []Note
-	filed    string // name of the schema of files; empty: there are none
+	fields   *object  // of the connection, which servers of their own need
+	hosts    []string // of these servers
+	own      []string // hosts of the other servers of single operations
+	filed    string   // name of the schema of files; empty: there are none
 }
 
 func newBuilder(d *Document, o Options, name string, how detail) *builder {
-	b := &builder{doc: d, o: o, detail: how, c: newCompiler(d, how), manifest: &object{}, triggers: &object{}, helpers: map[string]*helper{}}
+	b := &builder{doc: d, o: o, detail: how, c: newCompiler(d, how), manifest: &object{}, triggers: &object{}, fields: &object{}, helpers: map[string]*helper{}}
 	b.manifest.set("manifest", number("1"))
 	b.manifest.set("id", name)
 	return b
@@ -282,6 +285,17 @@ func (b *builder) assemble(list []*written) error {
 	source.put("overlay", b.o.Overlay)
 	m.set("source", source)
 
+	for _, f := range b.fields.all() {
+		place.fields.set(f.key, f.val)
+	}
+	if len(b.hosts) > 0 && len(place.hosts) == 0 {
+		place.hosts = []string{hostOf(place.base)}
+	}
+	for _, h := range append(b.hosts, b.own...) {
+		if len(place.hosts) > 0 && h != "" && !slices.Contains(place.hosts, h) {
+			place.hosts = append(place.hosts, h)
+		}
+	}
 	connection := &object{}
 	connection.put("fields", place.fields)
 	if len(signIn.auth) > 0 {

@@ -58,7 +58,8 @@ func (c *compiler) open(op *operation) (*opened, error) {
 	if strings.Contains(op.path, "${{") {
 		return nil, errors.New("its path holds ${{, which a manifest reads as an expression")
 	}
-	o.path, o.fixed = splitPath(op.path)
+	var moved map[string]string
+	o.path, o.fixed, moved = splitPath(op.path)
 	var form []*object // formData of 2.0
 	var body *object
 	seen := map[[2]string]int{}
@@ -104,6 +105,15 @@ func (c *compiler) open(op *operation) (*opened, error) {
 			o.params = append(o.params, p)
 		}
 	}
+	for _, p := range o.params {
+		if p.in != "path" {
+			continue
+		}
+		p.name = bareName(p.name)
+		if key := moved[p.name]; key != "" { // /alerts?lat={lat}
+			p.name, p.in = key, "query"
+		}
+	}
 	c.placeholders(o)
 	if err := c.payload(o, body, form); err != nil {
 		return nil, err
@@ -124,21 +134,23 @@ func reservedHeader(name string) bool {
 	return strings.ContainsAny(name, " \r\n:")
 }
 
-// splitPath takes a query and a fragment off a path. The query is sent as it stands.
-func splitPath(path string) (string, []member) {
-	path = strings.ReplaceAll(path, "${", "{")                            // as a template of JavaScript has it
+// splitPath takes a query and a fragment off a path. What the query says is sent as it stands; where it has a
+// placeholder, moved names the key that the parameter belongs to.
+func splitPath(path string) (plain string, fixed []member, moved map[string]string) {
+	path = strings.ReplaceAll(path, "${", "{") // as a template of JavaScript has it
+	path = hashName.ReplaceAllString(path, "{$1}/")
 	path = placeholder.ReplaceAllStringFunc(path, func(s string) string { // operators of RFC 6570
 		name, _, _ := strings.Cut(s[1:len(s)-1], ":") // a router's pattern, as in {path:.*}
 		switch name = strings.TrimSpace(name); {
 		case name == "" || name[0] == '?' || name[0] == '&':
 			return ""
 		default:
-			return "{" + strings.TrimRight(strings.TrimLeft(name, "+/#.;"), "*") + "}"
+			return "{" + bareName(name) + "}"
 		}
 	})
 	path, _, _ = strings.Cut(path, "#")
 	path, query, _ := strings.Cut(path, "?")
-	var fixed []member
+	moved = map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
 		key, val, _ := strings.Cut(pair, "=")
 		if plain, err := url.QueryUnescape(key); err == nil {
@@ -147,15 +159,25 @@ func splitPath(path string) (string, []member) {
 		if plain, err := url.QueryUnescape(val); err == nil {
 			val = plain
 		}
-		if key != "" && !placeholder.MatchString(val) && !strings.ContainsAny(key, "{}") {
+		switch m := placeholder.FindStringSubmatch(val); {
+		case key == "" || strings.ContainsAny(key, "{}"):
+		case m == nil:
 			fixed = append(fixed, member{key, val})
+		case m[0] == val:
+			moved[m[1]] = key
 		}
 	}
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 	}
-	return path, fixed
+	return path, fixed, moved
 }
+
+// hashName is a placeholder as in /send/#env/v1, where no fragment can be meant.
+var hashName = regexp.MustCompile(`#([A-Za-z_]\w*)/`)
+
+// bareName is the name of a placeholder without the operators and the modifier of RFC 6570.
+func bareName(name string) string { return strings.TrimRight(strings.TrimLeft(name, "+/#.;"), "*") }
 
 func (c *compiler) parameter(name, in string, node *object) (*parameter, error) {
 	p := &parameter{name: name, in: in, node: node, required: node.flag("required") || in == "path"}
