@@ -308,11 +308,18 @@ func (e *Engine) NeedsDecision(ctx context.Context, r *Row) (bool, error) {
 	if r.Status != StatusFailed {
 		return false, nil
 	}
-	_, _, err := e.Store.KV().Get(ctx, decisionKey(r.ID))
+	decision, err := e.Decision(ctx, r.ID)
+	return decision == "" && err == nil, err
+}
+
+// Decision is what became of a run that failed: one of DecideDone, DecideAgain (also by a rerun) and DecideGiveUp; empty
+// while nobody has decided.
+func (e *Engine) Decision(ctx context.Context, id RunID) (string, error) {
+	what, _, err := e.Store.KV().Get(ctx, decisionKey(id))
 	if errors.Is(err, ErrNotFound) {
-		return true, nil
+		return "", nil
 	}
-	return false, err
+	return string(what), err
 }
 
 // Resolve decides on a run that failed. It returns the run that goes on, zero for DecideGiveUp. output is that of the steps

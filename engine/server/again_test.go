@@ -54,6 +54,11 @@ func TestRunsThatNeedADecision(t *testing.T) {
 		t.Errorf("%v", run)
 	}
 	count(1)
+	for i, want := range []any{"give_up", "again", nil} {
+		if view, _ := h.want(200, "GET", "/api/v1/runs/"+ids[i], ""); view["decision"] != want {
+			t.Errorf("the decision on run %d is %v, want %v", i, view["decision"], want)
+		}
+	}
 	h.want(422, "POST", "/api/v1/runs/"+ids[2]+"/resolve", `{"as":"perhaps"}`)
 	h.want(404, "POST", "/api/v1/runs/00000000000000000000000000/resolve", `{"as":"again"}`)
 

@@ -60,6 +60,7 @@ type runDetail struct {
 	Plan         []outlineItem `json:"plan" nullable:"false" doc:"The steps of the version that ran, in the order of its file."`
 	Current      bool          `json:"current" doc:"Whether that version is the one that runs now."`
 	Tries        []tryItem     `json:"tries" nullable:"false" doc:"Every attempt at a step that was tried more than once, in their order."`
+	Decision     string        `json:"decision,omitempty" enum:"done,again,give_up" doc:"What was decided on a run that failed; absent: nobody has."`
 }
 
 // tryItem is one attempt at a step.
@@ -99,6 +100,11 @@ func (s *Server) runDetail(ctx context.Context, v *engine.RunView) *runDetail {
 	if id, err := engine.ParseRunID(v.ID); err == nil {
 		if recs, err := s.Engine.Store.Read(ctx, id, 0); err == nil {
 			out.Tries = tries(recs)
+		}
+		if v.Status == engine.StatusFailed.String() {
+			if out.Decision, err = s.Engine.Decision(ctx, id); err != nil {
+				s.Log.WarnContext(ctx, "what was decided on a run could not be read", "run", v.ID, "err", err)
+			}
 		}
 	}
 	if now := s.Engine.Workflow(v.Workflow); now != nil {

@@ -97,6 +97,14 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
       child.once('exit', resolve)
       child.kill('SIGTERM')
     })
+  /** Kills it in the middle of what it does, and starts it again. */
+  const crash = async () => {
+    await new Promise((resolve) => {
+      child.once('exit', resolve)
+      child.kill('SIGKILL')
+    })
+    await start()
+  }
   await start()
   const call = async (method, path, body, headers = {}) => {
     const response = await fetch(url + path, { method, headers: body === undefined ? headers : { 'Content-Type': 'application/json', ...headers }, body: body === undefined ? undefined : JSON.stringify(body) })
@@ -119,6 +127,7 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
     },
     start,
     stop,
+    crash,
     /** Waits until no run is under way. */
     settle: () => until(async () => (await call('GET', '/api/v1/runs?status=queued&status=running&status=waiting&limit=1')).items.length === 0, { what: 'runs to end', timeout: 30000 }),
     close: async () => {

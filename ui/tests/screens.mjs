@@ -13,6 +13,7 @@ export const screens = [
   { name: 'runs-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/runs'); await p.getByText('No runs yet').waitFor() } },
   { name: 'runs-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/runs*', (r) => r.abort()); await p.goto(p.base + '/runs'); await p.getByRole('alert').waitFor() } },
   { name: 'run-failed', server: 'full', go: async (p) => openRun(p, 'invoice-to-ledger', 'failed') },
+  { name: 'run-decide', server: 'full', go: async (p) => { await openRun(p, 'invoice-to-ledger', 'failed'); await p.getByRole('button', { name: 'Mark as done' }).click(); await p.getByLabel('What it gave back').waitFor() } },
   { name: 'run-filtered', server: 'full', go: async (p) => { await openRun(p, 'lead-intake', 'filtered'); await p.getByRole('button', { name: /Only continue if/ }).click() } },
   { name: 'run-done', server: 'full', go: async (p) => { await openRun(p, 'lead-intake', 'succeeded'); await p.getByRole('button', { name: /Send channel message/ }).click() } },
   { name: 'run-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/runs/00000000000000000000000000'); await p.getByText('This run is not there any more').first().waitFor() } },

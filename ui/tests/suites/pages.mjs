@@ -1,6 +1,7 @@
 // What the pages around the editor do: the command menu, runs in bulk, dead letters, cursors, approvals, requests of privacy laws.
 import assert from 'node:assert/strict'
 import { seedRuns } from '../bellhop.mjs'
+import { keyboard, pointer } from '../hands.mjs'
 import { until } from '../../scripts/server.mjs'
 import { scene } from '../scene.mjs'
 
@@ -10,8 +11,72 @@ export async function before(world, { startBellhop }) {
 }
 
 export function tests(world) {
-  const { bell, task } = scene(world)
+  const { bell, hook, task } = scene(world)
+  const both = (name, run) => [pointer, keyboard].map((way) => task(`${name} by ${way.name}`, (page) => run(page, way(page))))
+  let made = 0
+  /** A run of a new workflow whose second step asks an address of the outside world. */
+  const runOf = async (address, status) => {
+    const id = `decide-${++made}-${Date.now()}`
+    await bell().publish(id, `triggers:\n  - webhook: {path: ${id}}\nsteps:\n  - set: {ok: true}\n  - id: book\n    name: Book it\n    use: http.request\n    with: {method: POST, url: "${world.sink.url}${address}"}\n    retry: {attempts: 1}\n  - name: Note it\n    set: {number: "\${{ steps.book.number }}"}\n`)
+    const begun = world.sink.calls.length
+    await hook(id, { n: 1 })
+    if (status === 'unknown') {
+      await until(() => world.sink.calls.slice(begun).some((c) => c.path === address), { what: 'the call' })
+      await bell().crash()
+    }
+    return until(async () => (await bell().call('GET', `/api/v1/runs?workflow=${id}&status=failed`)).items[0]?.id, { what: 'the failed run' })
+  }
+  const detail = (id) => bell().call('GET', `/api/v1/runs/${id}`)
+  const idOf = (page) => new URL(page.url()).pathname.split('/').at(-1)
   return [
+    ...both('a failed run: marked as done with an output, it goes on behind it', async (page, hands) => {
+      const failed = await runOf('/nothing-here')
+      await page.goto(`${page.base}/runs/${failed}`)
+      const alert = page.getByRole('alert')
+      await hands.press(alert.getByRole('button', { name: 'Mark as done' }))
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('Nothing is sent for this step.').waitFor()
+      await hands.fill(dialog.getByLabel('What it gave back'), '{"number": ')
+      await hands.press(dialog.getByRole('button', { name: 'Go on behind it' }))
+      await dialog.getByText(/This is not JSON/).waitFor()
+      assert.equal((await detail(failed)).decision, undefined)
+      await hands.fill(dialog.getByLabel('What it gave back'), '{"number": "RE-7"}')
+      const calls = world.sink.calls.length
+      await hands.press(dialog.getByRole('button', { name: 'Go on behind it' }))
+      await page.getByText('It counts as done.').waitFor()
+      await page.getByText('repeats an earlier run').waitFor()
+      const after = await until(async () => { const r = await detail(idOf(page)); return r.finished_at && r }, { what: 'the new run' })
+      assert.equal(after.status, 'succeeded')
+      assert.deepEqual(after.steps.at(-1).output, { number: 'RE-7' })
+      assert.equal(world.sink.calls.length, calls, 'something was sent')
+      await page.goto(`${page.base}/runs/${failed}`)
+      await alert.getByText('Decided: it counts as done').waitFor()
+    }),
+    ...both('a failed run: tried again, then left as it is', async (page, hands) => {
+      const failed = await runOf('/nothing-here')
+      await page.goto(`${page.base}/runs/${failed}`)
+      const alert = page.getByRole('alert')
+      await hands.press(alert.getByRole('button', { name: 'Try again from there' }))
+      await page.waitForURL((url) => !url.pathname.endsWith(failed))
+      assert.equal((await detail(failed)).decision, 'again')
+      await alert.getByText('answered 404').first().waitFor()
+      await hands.press(alert.getByRole('button', { name: 'Leave it' }))
+      await alert.getByText('Decided: it is left as it is.').waitFor()
+      assert.equal((await detail(idOf(page))).decision, 'give_up')
+    }),
+    ...both('a run whose outcome nobody knows: it happened, go on', async (page, hands) => {
+      const run = await runOf('/slow', 'unknown')
+      await page.goto(`${page.base}/runs/${run}`)
+      const alert = page.getByRole('alert')
+      await alert.getByText('Did “Book it” happen?').waitFor()
+      await alert.getByRole('button', { name: 'It did not happen, send it again' }).waitFor()
+      const calls = world.sink.calls.length
+      await hands.press(alert.getByRole('button', { name: 'It happened, go on' }))
+      await hands.press(page.getByRole('dialog').getByRole('button', { name: 'Go on behind it' }))
+      await page.getByText('repeats an earlier run').waitFor()
+      await until(async () => (await detail(idOf(page))).status === 'succeeded', { what: 'the run that goes on' })
+      assert.equal(world.sink.calls.length, calls, 'it was sent again')
+    }),
     task('runs again in bulk: what it repeats is said, and the server goes on when the page is left', async (page) => {
       await page.goto(page.base + '/runs?workflow=new-hire&status=succeeded')
       const matches = (await bell().call('GET', '/api/v1/runs?workflow=new-hire&status=succeeded&limit=200')).items.length
