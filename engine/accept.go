@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors/value"
@@ -35,6 +36,12 @@ func (e *Engine) Accept(ctx context.Context, ev Event) (RunID, bool, error) {
 // AcceptAll accepts events and writes puts in one write: all of it or nothing. A put whose revision does not hold
 // is ErrConflict.
 func (e *Engine) AcceptAll(ctx context.Context, evs []Event, puts []Put) ([]Accepted, error) {
+	if len(evs) > 0 {
+		if err := e.door.enter(ctx, evs[0].Workflow); err != nil {
+			return nil, fmt.Errorf("accept event: %w", err)
+		}
+		defer e.door.leave(evs[0].Workflow)
+	}
 	b := Batch{Runs: make([]NewRun, len(evs)), Puts: puts}
 	for i := range evs {
 		r, err := e.newRun(ctx, &evs[i], nil)
@@ -139,14 +146,21 @@ type waiter struct{ ch chan Reply }
 // whichever is first. The event is durable even when ctx ends first; then err is nil. A drain ends the wait too:
 // what is left of the run comes after the next start.
 func (e *Engine) AcceptAndWait(ctx context.Context, ev Event) (Reply, error) {
-	ev.Urgent = true                                         // somebody waits for it
-	r, err := e.newRun(context.WithoutCancel(ctx), &ev, nil) // a caller who hangs up has still sent it
+	ev.Urgent = true                   // somebody waits for it
+	sent := context.WithoutCancel(ctx) // a caller who hangs up has still sent it
+	if err := e.door.enter(sent, ev.Workflow); err != nil {
+		return Reply{}, fmt.Errorf("accept event: %w", err)
+	}
+	leave := sync.OnceFunc(func() { e.door.leave(ev.Workflow) })
+	defer leave()
+	r, err := e.newRun(sent, &ev, nil)
 	if err != nil {
 		return Reply{}, fmt.Errorf("accept event: %w", err)
 	}
 	w := &waiter{ch: make(chan Reply, 1)}
 	defer e.await(r.ID, w)()
-	acc, err := e.store(context.WithoutCancel(ctx), Batch{Runs: []NewRun{*r}})
+	acc, err := e.store(sent, Batch{Runs: []NewRun{*r}})
+	leave()
 	if err != nil {
 		return Reply{}, fmt.Errorf("accept event: %w", err)
 	}

@@ -58,6 +58,9 @@ type Engine struct {
 	bulks  bulks
 	alerts alerts
 
+	rivals rivals
+	door   *door
+
 	drain chan struct{} // closed when Run stops claiming
 	rest  chan struct{} // closed when Run works on no run any more
 	alone chan struct{} // full while a run is tried that may have crashed the process
@@ -102,7 +105,7 @@ func New(o Options) (*Engine, error) {
 	if o.Redact == nil {
 		o.Redact = func(b []byte) []byte { return b }
 	}
-	return &Engine{
+	e := &Engine{
 		Options:  o,
 		values:   NewValues(o.Store),
 		notes:    map[string]Note{},
@@ -113,7 +116,9 @@ func New(o Options) (*Engine, error) {
 		drain:    make(chan struct{}),
 		rest:     make(chan struct{}),
 		alone:    make(chan struct{}, 1),
-	}, nil
+	}
+	e.door = newDoor(&e.rivals, crowd())
+	return e, nil
 }
 
 func versionKey(id, version string) string { return "wf/" + id + "@" + version }

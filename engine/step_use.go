@@ -300,6 +300,9 @@ func (e *Engine) invoke(ctx context.Context, x *execution, c *invocation) (out a
 	if x.pretends(c) {
 		return value.Clone(c.action.Sample), nil
 	}
+	if x != nil {
+		defer x.slot.call()()
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			e.Log.Error("an action crashed", "action", c.use.Connector+"."+c.use.Action, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
