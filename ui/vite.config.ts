@@ -6,6 +6,9 @@ import { messages } from './scripts/messages.js'
 const firstScreen =
   /node_modules\/(svelte|clsx|esm-env)\/|@lucide\/svelte\/dist\/(Icon|utils|icons\/(layout-grid|library|moon|settings|sun|bell|archive|braces|globe|hand|hourglass|play|refresh-cw|repeat|reply|columns-2|split|octagon-x|webhook|plus|triangle-alert|clock|list-filter|rotate-ccw-clock|concierge-bell|copy|workflow|plug|ellipsis|search|x|chevron-right)\.svelte)|\/src\/(lib\/(i18n|connectors|apps\.svelte|tile|auth\.svelte|api|events\.svelte|format|workflows|router\.svelte|shortcuts\.svelte|resource\.svelte|theme\.svelte|clock\.svelte|words|toasts\.svelte|address)\.ts|components\/(Sparkline|Tile|Menu|Banner|Failure|Chips|SearchField|Button|When|EmptyState|Switch|Skeleton|Tag)\.svelte)/
 
+// Never the text editors, which are loaded when somebody types.
+const shared = /@lucide\/svelte|\/src\/(components|lib)\/(?!nonce)/
+
 // File names carry no hash: a change of one page changes one committed file. The server revalidates by ETag.
 export default defineConfig({
   plugins: [messages(), svelte()],
@@ -20,8 +23,9 @@ export default defineConfig({
         entryFileNames: 'assets/[name].js',
         chunkFileNames: 'assets/[name].js',
         assetFileNames: 'assets/[name][extname]',
-        // What the first screen needs is one file: thirty small ones compress badly.
-        codeSplitting: { groups: [{ name: 'core', test: firstScreen }] },
+        // What the first screen needs is one file, what other pages share is a second: thirty small ones compress badly, and
+        // a browser fetches six at a time.
+        codeSplitting: { groups: [{ name: 'core', test: firstScreen, priority: 2 }, { name: 'parts', test: shared, minShareCount: 2, priority: 1 }] },
       },
     },
   },

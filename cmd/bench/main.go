@@ -24,12 +24,16 @@ func main() {
 	flag.IntVar(&o.parked, "parked", 100_000, "runs of the waiting part")
 	flag.IntVar(&o.flood, "flood", 50_000, "events of the flood of the fair part; at most 5,000 where its calls are slow")
 	bare := flag.Bool("bare", false, "be the bare program that the whole job is compared with")
+	folder := flag.String("fill", "", "put -stored finished runs of 10 workflows into the store at this folder, and do nothing else")
 	sink := flag.String("sink", "", "with -bare: where to POST")
 	flag.Parse()
 	var err error
-	if *bare {
+	switch {
+	case *bare:
 		err = runBare(ctx, o.dir, *sink)
-	} else {
+	case *folder != "":
+		err = fillOnly(ctx, *folder, o.stored)
+	default:
 		err = o.run(ctx)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -71,6 +72,18 @@ func (o *options) start(ctx context.Context) error {
 		os.RemoveAll(dir)
 	}
 	return nil
+}
+
+// fillOnly makes a store that others look at, as the UI's tests of long lists do.
+func fillOnly(ctx context.Context, folder string, runs int) error {
+	s, err := bolt.Open(folder, bolt.Options{NoSync: true})
+	if err != nil {
+		return err
+	}
+	if err := fill(ctx, s, runs, 10); err != nil {
+		return errors.Join(err, s.Close(ctx))
+	}
+	return s.Close(ctx)
 }
 
 // fill stores finished runs of so many workflows.

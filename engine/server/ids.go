@@ -10,7 +10,7 @@ import (
 // segment.
 var idRoutes = map[string][]string{
 	"/api/v1/workflows/": {
-		"text", "enabled", "runs", "versions", "versions/*", "versions/*/restore", "versions/*/diff", "triggers/*", "triggers/*/keys", "triggers/*/poll", "triggers/*/rewind",
+		"text", "enabled", "runs", "versions", "versions/*", "versions/*/restore", "versions/*/diff", "versions/*/model", "triggers/*", "triggers/*/keys", "triggers/*/poll", "triggers/*/rewind",
 		"replay", "duplicate", "rename", "restore", "tests",
 	},
 	"/api/v1/drafts/": {

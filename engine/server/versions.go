@@ -72,6 +72,10 @@ func (s *Server) versionRoutes() {
 		Summary: "What a version changed, or how it differs from another", Errors: []int{http.StatusNotFound},
 	}, s.diffVersion)
 	handle(s, huma.Operation{
+		OperationID: "model-version", Method: http.MethodGet, Path: "/api/v1/workflows/{id}/versions/{version}/model", Tags: tags,
+		Summary: "A version as a form shows it, such as the one that a run names", Errors: []int{http.StatusNotFound},
+	}, s.modelVersion)
+	handle(s, huma.Operation{
 		OperationID: "restore-version", Method: http.MethodPost, Path: "/api/v1/workflows/{id}/versions/{version}/restore", Tags: tags,
 		Summary: "Make the text of a version the draft", Description: "Nothing is published; undo takes it back.", Errors: []int{http.StatusNotFound},
 	}, s.restoreVersion)
@@ -195,6 +199,18 @@ func (s *Server) diffVersion(ctx context.Context, in *struct {
 		return nil, err
 	}
 	return &body[diffView]{newDiff(before, after)}, nil
+}
+
+func (s *Server) modelVersion(ctx context.Context, in *VersionID) (*body[*draft.Model], error) {
+	text, err := s.source(ctx, in.ID, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	model, err := draft.NewModel(in.ID, string(text), s.Folder.Check(in.ID, text).Workflow, nil, s.Connectors)
+	if err != nil {
+		return nil, fmt.Errorf("version %s of %s: %w", in.Version, in.ID, err)
+	}
+	return &body[*draft.Model]{model}, nil
 }
 
 func (s *Server) restoreVersion(ctx context.Context, in *VersionID) (*draftAnswer, error) {

@@ -55,6 +55,13 @@ func TestVersions(t *testing.T) {
 		t.Errorf("against now: %v", diff)
 	}
 	h.want(404, "GET", target+"/0000/diff", "")
+	// A picture of the version that a run took: its steps by the ids that the run calls them.
+	model, _ := h.want(200, "GET", target+"/"+original+"/model", "")
+	ran, _ := h.want(200, "GET", "/api/v1/runs/"+started["id"].(string), "")
+	if at(model, "steps", 1, "run_id") != at(ran, "plan", 1, "id") || at(model, "cards", at(model, "steps", 0, "path").(string), "summary") == "" {
+		t.Errorf("model: %v", model)
+	}
+	h.want(404, "GET", target+"/0000/model", "")
 	// The run that started with the first version still shows it.
 	text, _ := h.want(200, "GET", target+"/"+original, "")
 	if text["text"] != invoice {

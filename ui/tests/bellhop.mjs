@@ -1,5 +1,5 @@
 // A real Bellhop for tests: the built binary, a folder of its own, a stand-in for the systems that it calls.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -24,6 +24,10 @@ export async function startSink() {
         res.end(JSON.stringify(value))
       }
       const url = new URL(req.url, 'http://x')
+      if (url.pathname === '/plain') {
+        res.writeHead(200, { 'Content-Type': 'text/html' })
+        return res.end('<!doctype html><title>Plain</title><p>Nothing but text</p><input>')
+      }
       if (url.pathname === '/slow') return setTimeout(() => answer(200, { ok: true }), 1500)
       if (url.pathname === '/chat') {
         const channel = (() => {
@@ -63,8 +67,9 @@ export async function startSink() {
 
 const walk = (dir) => readdirSync(dir).flatMap((f) => (statSync(dir + '/' + f).isDirectory() ? walk(dir + '/' + f) : [dir + '/' + f]))
 
-/** Starts Bellhop on a copy of tests/folder (`empty`: on a new folder) and returns how to talk to it and how to stop it. */
-export async function startBellhop({ sink, empty = false, port, dir, env = {} } = {}) {
+/** Starts Bellhop on a copy of tests/folder (`empty`: on a new folder; `stored`: with so many runs that have ended) and
+ *  returns how to talk to it and how to stop it. */
+export async function startBellhop({ sink, empty = false, stored = 0, port, dir, env = {} } = {}) {
   const fresh = !dir
   dir ??= mkdtempSync(tmpdir() + '/bellhop-ui-')
   port ??= await freePort()
@@ -75,6 +80,7 @@ export async function startBellhop({ sink, empty = false, port, dir, env = {} } 
       for (const file of walk(dir)) writeFileSync(file, readFileSync(file, 'utf8').replaceAll('SINK', sink?.url ?? 'http://127.0.0.1:9'))
     }
   }
+  if (stored) execFileSync('go', ['run', './cmd/bench', '-fill', dir + '/data', '-stored', String(stored)], { cwd: here + '../..', stdio: ['ignore', 'ignore', 'inherit'] })
   const url = `http://127.0.0.1:${port}`
   let log = ''
   let child

@@ -693,6 +693,12 @@ export interface Calls {
     body: undefined
     result: DiffView
   }
+  "GET /workflows/{id}/versions/{version}/model": {
+    path: { id: string; version: string }
+    query: {  }
+    body: undefined
+    result: Model
+  }
   "POST /workflows/{id}/versions/{version}/restore": {
     path: { id: string; version: string }
     query: {  }

@@ -1,10 +1,11 @@
 // One draft in the editor: its text is on the server, an edit is an operation there. Edits go one after another; what
 // cannot be sent stays here and is sent again, so nothing is lost. Another tab or person shows as a conflict.
 import { api, ApiError, isAbort, isOffline, isStale } from './api'
-import type { Card, DraftView, Evaluated, Field, FieldsView, Op, OutlineEntry, OutlineField, OutlineList, SampleItem } from './api.types'
+import type { Card, DraftView, Evaluated, Field, FieldsView, Op, OutlineEntry, SampleItem } from './api.types'
 import { stream } from './events.svelte'
 import { t } from './i18n'
 import { FollowedRun } from './followed.svelte'
+import { wentAlong } from './outline'
 import { stepsOf } from './run'
 import { toasts } from './toasts.svelte'
 
@@ -176,19 +177,7 @@ export class Editor {
 
   /** Whether the test went along the list of steps at a path of the model; undefined: it has not decided, or never can. */
   taken(list: string): boolean | undefined {
-    const run = this.test?.run
-    if (!run) return undefined
-    for (const { entry } of placesOf(this.model)) {
-      const at = entry.lists.findIndex((l) => l.path === list)
-      if (at < 0) continue
-      const view = run.steps?.find((s) => s.id === entry.run_id)
-      if (entry.lists[at]!.role === 'on_error') return entry.lists[at]!.steps.some((inner) => run.steps?.some((s) => s.id === inner.run_id && s.status !== 'skipped'))
-      if (entry.lists[at]!.role !== 'path') return view !== undefined
-      const taken = (view?.input as { taken?: number[] } | undefined)?.taken
-      if (taken) return taken.includes(at)
-      return view?.status === 'skipped' || run.finished_at ? false : undefined
-    }
-    return undefined
+    return wentAlong(this.model, this.test?.run, list)
   }
 
   take(draft: DraftView) {
@@ -296,48 +285,4 @@ export class Editor {
   }
 }
 
-export const fieldOf = (entry: { fields: OutlineField[] } | undefined, key: string): OutlineField | undefined => entry?.fields.find((f) => f.key === key)
-export const textOf = (entry: { fields: OutlineField[] } | undefined, key: string): string => {
-  const value = fieldOf(entry, key)?.value
-  return value === undefined || value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value)
-}
-
-export interface Place {
-  entry: OutlineEntry
-  list: string
-  index: number
-  depth: number
-  trigger?: boolean
-}
-
-/** Every trigger and step in the order of the list. */
-export function placesOf(model: { triggers: OutlineEntry[]; steps: OutlineEntry[]; on_failure: OutlineEntry[] } | undefined): Place[] {
-  const out: Place[] = []
-  if (!model) return out
-  const walk = (entries: OutlineEntry[], list: string, depth: number) => {
-    entries.forEach((entry, index) => {
-      out.push({ entry, list, index, depth })
-      for (const inner of entry.lists) walk(inner.steps, inner.path, depth + 1)
-    })
-  }
-  model.triggers.forEach((entry, index) => out.push({ entry, list: 'triggers', index, depth: 0, trigger: true }))
-  walk(model.steps, 'steps', 0)
-  walk(model.on_failure, 'on_failure', 0)
-  return out
-}
-
-/** The header of an inner list as a sentence: "Path A: if Kind is refund", "Path B: everything else". */
-export function listLine(editor: Editor, list: OutlineList): string {
-  const name = listTitle(list)
-  if (list.role !== 'path') return name
-  const condition = editor.model?.conditions[list.path]
-  if (condition) return t('editor.path_if', { name, condition })
-  return fieldOf(list, 'when') ? name : t('editor.path_else', { name })
-}
-
-/** The header of an inner list: "Path A", "Repeat", "If it fails". */
-export function listTitle(list: OutlineList): string {
-  if (list.role === 'path') return textOf(list, 'name') || t('editor.path')
-  if (list.role === 'part') return textOf(list, 'name') || t('editor.part')
-  return list.role === 'steps' ? t('editor.each_round') : t('editor.if_it_fails')
-}
+export { fieldOf, listLine, listTitle, placesOf, textOf, type Place } from './outline'

@@ -109,6 +109,14 @@ describe('the list of runs', () => {
     await list.want(400, 430)
     expect(list.at(420)?.id).toBe('420')
   })
+  it('is as long as is known, and one page longer while nobody has counted all', async () => {
+    const list = new RunList({}, server)
+    expect(list.length(undefined)).toBe(0)
+    await list.want(0, 30)
+    expect([list.length(undefined), list.length({ total: 1050, partial: false }), list.length({ total: 600, partial: true })]).toEqual([400, 1050, 800])
+    await list.want(1040, 1049)
+    expect(list.length({ total: 600, partial: true })).toBe(1050)
+  })
   it('forgets what was not looked at for long', async () => {
     const list = new RunList({}, async (q) => ({ items: rows.slice(0, 200), next: String(Number(q.cursor || 0) + 199) }) as never)
     for (let i = 0; i < 20; i++) await list.want(i * 200, i * 200 + 10)

@@ -53,6 +53,13 @@ export class RunList {
     return this.pages.get(n)?.rows?.[i - n * pageSize]
   }
 
+  /** How many rows there are. A count that stopped at its bound says less: one page more can be scrolled to. */
+  length(counted: { total: number; partial: boolean } | undefined): number {
+    if (this.complete || this.filter.q) return this.known
+    if (counted && !counted.partial) return Math.max(this.known, counted.total)
+    return Math.max(this.known, counted?.total ?? 0) + (this.loaded ? pageSize : 0)
+  }
+
   /** Fetches the first page, or what is shown. Call it when the view has moved. */
   async want(first: number, last: number): Promise<void> {
     if (this.filter.q) {

@@ -1,1 +1,0 @@
-import{Mt as e,Nt as t,dt as n}from"./core.js";var r=new Set([`$$slots`,`$$events`,`$$legacy`]);function i(i,a){let o=e(a,r),s={name:`arrow-right`,size:24,node:[[`path`,{d:`M5 12h14`}],[`path`,{d:`m12 5 7 7-7 7`}]]};n(i,t(()=>o,{get icon(){return s}}))}export{i as t};
