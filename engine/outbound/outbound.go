@@ -21,7 +21,7 @@ import (
 const (
 	dialTimeout   = 10 * time.Second
 	headerTimeout = 30 * time.Second
-	connsPerHost  = 256              // enough for every worker to call one host; none is closed for want of a place in the pool
+	connsPerHost  = 640              // more than there are workers, so that a slow host's calls of one workflow do not hold up those of another
 	defaultBody   = 64 << 20         // bytes, decoded; connectors have tighter bounds of their own
 	headerBytes   = 256 << 10        // of an answer
 	idleTimeout   = 90 * time.Second // how long an unused connection is kept
@@ -57,7 +57,7 @@ func New(o Options) *http.Client {
 				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 				ForceAttemptHTTP2:      true, // a custom dialer turns it off otherwise
 				TLSHandshakeTimeout:    dialTimeout,
-				MaxIdleConns:           4 * connsPerHost,
+				MaxIdleConns:           2 * connsPerHost,
 				MaxIdleConnsPerHost:    connsPerHost,
 				MaxConnsPerHost:        connsPerHost,
 				IdleConnTimeout:        idleTimeout,
