@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,4 +119,110 @@ func decodeResponse(data []byte) (*Response, error) {
 		return nil, err
 	}
 	return &r, nil
+}
+
+// conclude draws what follows from the outcome of a step.
+func (b *branch) conclude(ctx context.Context, s *workflow.Step, key string, st *stepState) (*ending, error) {
+	switch st.status {
+	case StatusSkipped:
+		return nil, nil
+	case StatusFiltered:
+		return filtered(st), nil
+	case StatusSucceeded:
+		return b.succeeded(s, key, st)
+	case StatusCanceled:
+		return b.x.canceled(), nil
+	}
+	failure := st.failure()
+	if failure.Step == "" {
+		failure.Step = s.ID
+	}
+	if st.status == StatusUnknown {
+		return &ending{status: StatusFailed, reason: ReasonUnknown, summary: stepLabel(s) + ": " + failure.Message, failure: failure}, nil
+	}
+	switch s.OnError.Mode {
+	case workflow.OnErrorContinue:
+		b.sc.errs[s.ID] = b.x.errorRoot(failure)
+		return nil, nil
+	case workflow.OnErrorSteps:
+		root := b.x.errorRoot(failure)
+		b.sc.errs[s.ID] = root
+		outer := b.sc.roots["error"]
+		b.sc.roots["error"] = root
+		end, err := b.steps(ctx, s.OnError.Steps)
+		b.sc.roots["error"] = outer
+		return end, err
+	}
+	return &ending{status: StatusFailed, summary: stepLabel(s) + ": " + failure.Message, failure: failure}, nil
+}
+
+func (b *branch) succeeded(s *workflow.Step, key string, st *stepState) (*ending, error) {
+	b.x.label = stepLabel(s)
+	stop, stops := s.Do.(*workflow.Stop)
+	if stops || b.x.w.Reads(s.ID) {
+		out, err := st.output()
+		if err != nil {
+			return nil, fmt.Errorf("%w: output of step %s: %w", ErrDamaged, key, err)
+		}
+		if stops {
+			return stopEnding(stop, out), nil
+		}
+		b.sc.steps[s.ID] = out
+	}
+	if givesOutput(s) {
+		b.last = key
+	}
+	for _, list := range s.Lists() {
+		b.reveal(list)
+	}
+	return nil, nil
+}
+
+// reveal shows the outputs of the steps inside one that is done to those behind it.
+func (b *branch) reveal(list []*workflow.Step) {
+	for _, s := range list {
+		if loopAround(s) != b.sc.loop {
+			return
+		}
+		if st := b.x.state.steps[b.sc.key(s.ID)]; st != nil && st.status == StatusSucceeded && b.x.w.Reads(s.ID) {
+			if out, err := st.output(); err == nil {
+				b.sc.steps[s.ID] = out
+			}
+		}
+		for _, inner := range s.Lists() {
+			b.reveal(inner)
+		}
+		b.reveal(s.OnError.Steps)
+	}
+}
+
+// filtered is how a step that filtered ends what it stands in: a round of a loop, a branch of parallel steps, else the run.
+func filtered(st *stepState) *ending {
+	if st.reason == ReasonDeclined {
+		return &ending{status: StatusFiltered, reason: ReasonDeclined, summary: declinedSummary(st.data), data: st.data}
+	}
+	return &ending{status: StatusFiltered, reason: ReasonFilter, summary: filterSummary(st.data), data: st.data}
+}
+
+// output is the decoded output of a step.
+func (st *stepState) output() (any, error) {
+	if st.memo == nil && len(st.data) > 0 {
+		out, err := value.DecodeJSON(st.data)
+		if err != nil {
+			return nil, err
+		}
+		st.memo = out
+	}
+	return st.memo, nil
+}
+
+// givesOutput reports whether the output of a step can be that of what it stands in.
+func givesOutput(s *workflow.Step) bool {
+	switch do := s.Do.(type) {
+	case *workflow.Filter, *workflow.Respond, *workflow.Stop:
+		return false
+	case *workflow.Wait:
+		return do.Callback
+	}
+	return true
 }
