@@ -71,7 +71,7 @@ func TestDoor(t *testing.T) {
 		time.Sleep(activeFor / 2)
 		d.leave("alone")
 		synctest.Wait()
-		if !slices.Equal(came, []int{0, 1, 2}) {
+		if slices.Sort(came); !slices.Equal(came, []int{0, 1, 2}) { // the last two come in together
 			t.Errorf("%v came in, want all when the others are quiet", came)
 		}
 		for range 3 {
