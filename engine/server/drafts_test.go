@@ -188,6 +188,11 @@ func TestDraftConflict(t *testing.T) {
 	if p["code"] != "file_changed" || p["text"] != theirs {
 		t.Errorf("publish: %v", p)
 	}
+	diff, _ := h.want(200, "POST", "/api/v1/drafts/orders/diff", `{"text": `+quoted(theirs)+`}`)
+	if diff["before"] != mine || diff["after"] != theirs || len(diff["lines"].([]any)) == 0 || len(diff["sentences"].([]any)) != 2 {
+		t.Errorf("compare: %v", diff)
+	}
+	h.want(404, "POST", "/api/v1/drafts/none/diff", `{"text": ""}`)
 	d, _ = h.want(200, "POST", "/api/v1/drafts/orders/resolve", `{"use": "theirs"}`, "If-Match", d["rev"].(string))
 	if d["text"] != theirs || d["disk_changed"] != nil || d["dirty"] != false {
 		t.Errorf("theirs: %v", d)

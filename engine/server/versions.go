@@ -84,6 +84,11 @@ func (s *Server) versionRoutes() {
 		Summary: "What a draft changes in its file", Errors: []int{http.StatusNotFound},
 	}, s.diffDraft)
 	handle(s, huma.Operation{
+		OperationID: "compare-draft", Method: http.MethodPost, Path: "/api/v1/drafts/{id}/diff", Tags: []string{"drafts"},
+		Summary: "How another text differs from a draft", Description: "Such as that of a file that changed on disk. Nothing is changed.",
+		Errors: []int{http.StatusNotFound},
+	}, s.compareDraft)
+	handle(s, huma.Operation{
 		OperationID: "undo-publish", Method: http.MethodPost, Path: "/api/v1/drafts/{id}/publish/undo", Tags: []string{"drafts"},
 		Summary: "Bring back the version before a publish", Description: "Only while that version is still the one in the file. The draft keeps its text.",
 		Errors: []int{http.StatusNotFound, http.StatusConflict},
@@ -243,6 +248,20 @@ func (s *Server) diffDraft(ctx context.Context, in *DraftID) (*body[diffView], e
 	}
 	out.Verified = s.verify(ctx, d)
 	return &body[diffView]{out}, nil
+}
+
+func (s *Server) compareDraft(ctx context.Context, in *struct {
+	DraftID
+	Body struct {
+		Text string `json:"text" maxLength:"262144"`
+	}
+},
+) (*body[diffView], error) {
+	d, _, _, err := s.draft(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &body[diffView]{newDiff([]byte(d.Text), []byte(in.Body.Text))}, nil
 }
 
 // verify says what was checked of a draft before it is published.

@@ -49,6 +49,8 @@ screens.push(
   { name: 'editor-map', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=map'); await p.locator('[data-map]').first().waitFor() } },
   { name: 'editor-map-tested', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=map'); await p.locator('[data-map]').first().waitFor(); await p.getByRole('button', { name: 'Test all steps' }).click(); await p.locator('[data-map]').filter({ hasText: 'Done' }).first().waitFor() } },
   { name: 'editor-paths', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?step=steps.route'); await p.getByText('Take this path if').first().waitFor(); await p.waitForTimeout(400) } },
+  { name: 'editor-disk', server: 'full', go: async (p) => { await onDisk(p); await p.getByRole('button', { name: 'See the difference' }).waitFor() } },
+  { name: 'editor-difference', server: 'full', go: async (p) => { await onDisk(p); await p.getByRole('button', { name: 'See the difference' }).click(); await p.getByRole('region', { name: 'Changed lines' }).waitFor() } },
   { name: 'editor-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/workflows/none'); await p.getByText('There is no such workflow').waitFor() } },
 )
 
@@ -112,6 +114,18 @@ async function watch(server) {
   feeds.more = { items: [...many.slice(0, 2), { ...many[2], updated_at: '2026-03-28T10:00:00Z' }, many[3]] }
   await look('watch-orders', 'order')
   await look('watch-orders', 'order')
+}
+/** A draft whose file was changed on disk. */
+async function onDisk(p) {
+  const { server } = p
+  const id = 'changed-on-disk'
+  const source = (limit, text) => `name: Orders that are large\ntriggers:\n  - webhook: {path: ${id}}\nsteps:\n  - filter: trigger.body.amount > ${limit}   # agreed with sales\n  - id: tell\n    name: Send channel message\n    use: http.request\n    with: {method: POST, url: "${server.sink.url}/chat", json: {channel: "#sales", text: "${text}"}}\n`
+  if (!(await fetch(`${server.url}/api/v1/workflows/${id}`)).ok) {
+    await server.publish(id, source(100, 'New'))
+    await server.call('PUT', `/api/v1/drafts/${id}/text`, { text: source(250, 'New') }, { 'If-Match': '*' })
+    await server.publish(id, source(100, 'A new order of \${{ trigger.body.name }}, who has been waiting for an answer since the morning and would like to hear from somebody'))
+  }
+  await p.goto(p.base + '/workflows/' + id)
 }
 /** Changes the draft of lead-intake, so that past events end in another way. */
 async function draft(p, before, after) {

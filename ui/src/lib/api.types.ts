@@ -15,6 +15,7 @@ export type BulkStarted = { begun_at: string; /** With check, and then there is 
 export type Card = { action: string; connection: string; /** Of a step with use. */ connector: string; /** From 1 in the order of the file; 0: a trigger. */ number: number; /** Errors inside it, warnings not counted. */ problems: number; /** not_set_up: something that it needs is missing; connection: it names none, or one that is not there. */ state: "ok" | "not_set_up" | "connection" | "problem" | "skipped"; /** One line, such as the condition in words. */ summary: string; /** What came of it when it was tried last. */ test?: Test; /** Its name, else what it does in words. */ title: string }
 export type Change = { /** What kind of change it is, for translation. */ code: string; /** What the sentence is made of. */ params: Record<string, unknown>; /** Where: in the new text, or in the old one for what was deleted. */ path: string; /** The sentence in English. */ text: string }
 export type Choice = { label: string; value: unknown }
+export type Compare_draftRequest = { text: string }
 export type Comparison = { left: unknown; op: string; result: boolean; right?: unknown; source: string }
 export type Complete_draftRequest = { /** Where the caret is, as an offset in characters of text. */ at: number; sample?: string; /** The step (run_id) that it stands in. */ step?: string; /** The expression as it is, without ${{ }}. */ text: string }
 export type Completion = { /** The value of a field in the event, or what a function does. */ detail: string; /** What stands there then, in the place of from to at. */ insert: string; kind: "field" | "function" | "word"; label: string; /** Of a field. */ type: string }
@@ -325,6 +326,12 @@ export interface Calls {
     path: { id: string }
     query: {  }
     body: undefined
+    result: DiffView
+  }
+  "POST /drafts/{id}/diff": {
+    path: { id: string }
+    query: {  }
+    body: Compare_draftRequest
     result: DiffView
   }
   "GET /drafts/{id}/fields": {

@@ -190,8 +190,27 @@ export class Editor {
   edit(...ops: Op[]): Promise<boolean> {
     return this.enqueue((rev) => api('PATCH /drafts/{id}', { path: { id: this.id }, ifMatch: rev, body: { ops } }))
   }
-  setText(text: string): Promise<boolean> {
-    return this.enqueue((rev) => api('PUT /drafts/{id}/text', { path: { id: this.id }, ifMatch: rev, body: { text } }))
+  /** A text that was typed while somebody else changed the draft: it was not saved, and waits for a decision. */
+  overtaken = $state<string>()
+  /** Replaces the whole text. `on` is the text that was changed: where the draft has another by then, nothing is lost. */
+  setText(text: string, on?: string): Promise<boolean> {
+    if (this.overtaken !== undefined) {
+      this.overtaken = text
+      return Promise.resolve(false)
+    }
+    return this.enqueue(
+      (rev) => {
+        if (on !== undefined && on !== this.draft?.text) throw new ApiError(412, {})
+        return api('PUT /drafts/{id}/text', { path: { id: this.id }, ifMatch: rev, body: { text } })
+      },
+      () => (this.overtaken = text),
+    )
+  }
+  /** Ends what overtaken began: my text over theirs, which stays in the list of edits, or theirs. */
+  settle(use: 'mine' | 'theirs'): Promise<boolean> {
+    const text = this.overtaken ?? ''
+    this.overtaken = undefined
+    return use === 'mine' ? this.setText(text) : Promise.resolve(true)
   }
   undo(): Promise<boolean> {
     return this.enqueue((rev) => api('POST /drafts/{id}/undo', { path: { id: this.id }, ifMatch: rev }))
@@ -232,10 +251,10 @@ export class Editor {
     }
   }
 
-  private enqueue(work: Work): Promise<boolean> {
+  private enqueue(work: Work, stale?: () => void): Promise<boolean> {
     this.waiting++
     this.save = 'saving'
-    const result = this.queue.then(() => this.perform(work))
+    const result = this.queue.then(() => this.perform(work, stale))
     this.queue = result.then(
       () => undefined,
       () => undefined,
@@ -246,7 +265,7 @@ export class Editor {
     })
   }
 
-  private async perform(work: Work): Promise<boolean> {
+  private async perform(work: Work, stale?: () => void): Promise<boolean> {
     for (;;) {
       if (this.stopped && this.save === 'offline') return false
       try {
@@ -263,8 +282,9 @@ export class Editor {
         }
         this.save = 'saving'
         if (isStale(e)) {
+          stale?.()
           await this.refresh()
-          toasts.say(t('editor.changed_elsewhere'), undefined, 'err')
+          if (!stale) toasts.say(t('editor.changed_elsewhere'), undefined, 'err')
           return false
         }
         this.refused = e instanceof Error ? e.message : String(e)

@@ -170,6 +170,53 @@ export function tests(world) {
       await page.getByText('now continues when Amount is greater than 200 (was 100)').waitFor() // and that the name goes back
       assert.equal(readFileSync(file, 'utf8'), theirs)
     }),
+    ...both('a file changed on disk: the difference in words and lines, then theirs', async (page, hands) => {
+      const disk = id('differs')
+      await workflow(disk, lead(disk))
+      await page.goto(`${page.base}/workflows/${disk}?step=filter_1`)
+      await hands.fill(page.getByRole('textbox', { name: 'Value' }), '200')
+      await draftHas(disk, 'amount > 200')
+      const theirs = lead(disk).replace('"New"', '"A new lead"')
+      writeFileSync(`${bell().dir}/workflows/${disk}.yaml`, theirs)
+      await hands.press(page.getByRole('button', { name: 'See the difference' }))
+      const dialog = page.getByRole('dialog')
+      await dialog.getByRole('listitem').filter({ hasText: 'A new lead' }).waitFor() // what the file changed, in words
+      await dialog.getByText('now continues when Amount is greater than 200 (was 100)').waitFor()
+      const lines = dialog.getByRole('region', { name: 'Changed lines' })
+      await lines.getByText(/A new lead/).waitFor()
+      await lines.getByText(/amount > 200/).waitFor()
+      assert.deepEqual(await axe(page), [])
+      await hands.press(dialog.getByRole('button', { name: 'Use the file' }))
+      await dialog.waitFor({ state: 'hidden' })
+      await draftHas(disk, 'A new lead')
+      await page.getByText('Published', { exact: true }).waitFor()
+      await hands.press(page.getByRole('button', { name: /^Undo/ })) // what was mine is an undo away
+      await draftHas(disk, 'amount > 200')
+    }),
+    ...both('a text typed while somebody else changed the draft is not lost: the difference, then mine', async (page, hands) => {
+      const two = id('overtaken')
+      await workflow(two, lead(two))
+      await page.route('**/api/v1/events*', (r) => r.fulfill({ status: 200, contentType: 'text/event-stream', body: '' })) // not told what happens elsewhere
+      await page.goto(`${page.base}/workflows/${two}?view=yaml`)
+      await page.locator('.cm-content').click()
+      await page.keyboard.press('ControlOrMeta+Home')
+      await bell().call('PUT', `/api/v1/drafts/${two}/text`, { text: lead(two).replace('> 100', '> 700') }, { 'If-Match': '*' })
+      page.faults.length = 0
+      await page.keyboard.type('# Mine\n')
+      await page.getByText('Somebody else changed this draft while you typed').waitFor()
+      page.faults.length = 0 // the server refused the text that was made on an older one
+      assert.ok((await page.locator('.cm-content').textContent()).includes('# Mine'), 'what was typed is gone')
+      assert.ok(!(await bell().call('GET', `/api/v1/drafts/${two}`)).text.includes('# Mine'), 'theirs was overwritten')
+      await page.keyboard.press('Escape') // after it, Tab leaves the text
+      await hands.press(page.getByRole('button', { name: 'See the difference' }))
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('now continues when Amount is greater than 100 (was 700)').waitFor()
+      await dialog.getByRole('region', { name: 'Changed lines' }).getByText('# Mine').waitFor()
+      await hands.press(dialog.getByRole('button', { name: 'Keep mine' }))
+      await draftHas(two, '# Mine')
+      await draftHas(two, '> 100')
+      await page.getByText('Somebody else changed this draft while you typed').waitFor({ state: 'hidden' })
+    }),
     task(
       'a restart of the server while somebody edits loses nothing',
       async (page) => {
