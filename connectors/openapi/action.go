@@ -297,12 +297,7 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 		return nil, nil
 	}
 	w.action.set("encode", p.encode)
-	if p.encode == "json" && baseMedia(p.media) != "application/json" || p.encode == "xml" && baseMedia(p.media) != "application/xml" ||
-		p.encode == "text" && baseMedia(p.media) != "text/plain" || p.encode == "raw" && baseMedia(p.media) != "application/octet-stream" {
-		if !strings.ContainsAny(p.media, "*\r\n") && p.media != "" {
-			headers.set("Content-Type", literal(p.media))
-		}
-	}
+	b.contentType(w, headers)
 	flat, err := b.c.flatten(p.schema)
 	if err != nil {
 		return nil, err
@@ -313,7 +308,7 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 	}
 	isObject := slices.Equal(types, []string{"object"}) && flat.object("properties").size() > 0 && !flat.has("oneOf") && !onlyRequired(flat)
 	if !isObject || p.encode == "xml" || p.encode == "text" || p.encode == "raw" {
-		return b.wholeBody(w, flat, names)
+		return b.wholeBody(w, flat, names, headers)
 	}
 	written, err := b.c.write(flat, -1, true)
 	if err != nil {
@@ -343,7 +338,7 @@ func (b *builder) payload(w *written, names map[string]bool, headers *object) (a
 				return nil, err
 			}
 			w.inputs = w.inputs[:before] // the body as a whole can be written
-			return b.wholeBody(w, flat, names)
+			return b.wholeBody(w, flat, names, headers)
 		}
 		switch p.encode {
 		case "form":
@@ -424,6 +419,14 @@ func (b *builder) bodyPlace(w *written, i *input, names map[string]bool, wire st
 	}
 	i.at = "body." + wire
 	return nil
+}
+
+// contentType writes the header where the encoding alone would send another one.
+func (b *builder) contentType(w *written, headers *object) {
+	usual := map[string]string{"json": "application/json", "xml": "application/xml", "text": "text/plain", "raw": "application/octet-stream"}[w.body.encode]
+	if media := w.body.media; usual != "" && media != "" && baseMedia(media) != usual && !strings.ContainsAny(media, "*\r\n") {
+		headers.set("Content-Type", literal(media))
+	}
 }
 
 func keyFits(node *object) bool {
@@ -508,7 +511,7 @@ func (b *builder) fileName() string {
 }
 
 // wholeBody makes one input of a body that is a list, a text or a choice.
-func (b *builder) wholeBody(w *written, flat *object, names map[string]bool) (any, error) {
+func (b *builder) wholeBody(w *written, flat *object, names map[string]bool, headers *object) (any, error) {
 	if flat.size() == 0 && !w.body.required {
 		flat = &object{members: []member{{"type", "object"}}}
 	}
@@ -518,6 +521,17 @@ func (b *builder) wholeBody(w *written, flat *object, names map[string]bool) (an
 	}
 	if text := firstSentence(w.body.node.text("description"), 160); text != "" && !schema.has("description") {
 		schema.set("description", text)
+	}
+	types, _ := b.c.types(flat)
+	if w.body.encode == "raw" && !slices.Equal(types, []string{"string"}) { // bytes, whatever the document calls them
+		bytes := &object{members: []member{{"type", "string"}, {"format", "binary"}}}
+		bytes.put("description", schema.value("description"))
+		schema = bytes
+	}
+	if w.body.encode == "xml" && len(types) > 0 && !slices.Contains(types, "object") && flat.object("xml").text("name") == "" {
+		w.action.set("encode", "text") // the XML itself, and not what it is made of
+		w.body.encode = "text"
+		b.contentType(w, headers)
 	}
 	if schema.size() == 0 && w.body.encode == "json" {
 		schema.set("type", "object")
