@@ -102,6 +102,7 @@ type Reply struct {
 	Status int    // 0: 202 without a body
 	Type   string // of the body
 	Body   []byte
+	Header map[string]string // further headers
 }
 
 // Subscribe registers an address of ours at the system.

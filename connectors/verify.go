@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// TokenParam is the parameter of a query in which the scheme query has its secret. The scheme is for senders that sign
+// nothing and send no header of ours, but call the address that they were given as it is.
+const TokenParam = "token"
+
 // Verify says how an inbound call proves from whom it comes: the `verify` of a webhook. Package signature has the
 // schemes, knows which of the fields each reads, and refuses the others. The secrets are those of a connection.
 type Verify struct {

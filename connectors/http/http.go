@@ -22,6 +22,7 @@ const (
 
 // New returns the connector.
 func New() *connectors.Connector {
+	endpoint, trigger := restHook()
 	token := []connectors.Secret{{Name: "token", Title: "Token"}}
 	return &connectors.Connector{
 		ID:      "http",
@@ -61,6 +62,8 @@ func New() *connectors.Connector {
 			RepeatFor: repeatable,
 			Do:        do,
 		}, graphql(), soap(), jsonRPC()},
+		Endpoints: []connectors.Endpoint{endpoint},
+		Triggers:  []connectors.Trigger{trigger},
 	}
 }
 

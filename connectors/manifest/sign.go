@@ -54,6 +54,15 @@ func sign(req *signature.Request, v connectors.Verify, secrets map[string]string
 		set("Authorization", "Bearer "+other(secrets["token"], genuine))
 	case "header":
 		set(v.Header, v.Prefix+other(secrets["token"], genuine))
+	case "query":
+		u, err := url.Parse(req.URL)
+		if err != nil {
+			return err
+		}
+		query := u.Query()
+		query.Set(connectors.TokenParam, secret)
+		u.RawQuery = query.Encode()
+		req.URL = u.String()
 	case "github", "meta":
 		set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac(sha256.New, body)))
 	case "shopify":

@@ -18,6 +18,7 @@ type Answer struct {
 	Status int
 	Type   string // Content-Type; empty: there is no body
 	Body   []byte
+	Header map[string]string // further headers
 }
 
 // Answers reports whether the scheme answers calls that are no events, with whatever method.

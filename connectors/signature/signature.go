@@ -133,6 +133,7 @@ type method struct {
 	replay func(Request) [sha256.Size]byte               // hash of everything that is signed; nil: nothing is
 	id     func(Request) string                          // as that of the scheme, where the config plays a part
 	secret string                                        // name of the header that holds the secret itself, or ""
+	param  string                                        // the same of the query
 }
 
 // schemes is the whole list. Each family of presets has its file.
@@ -147,6 +148,7 @@ var schemes = map[string]scheme{
 	"basic":  {prepare: prepareBasic, lacks: lacksBasic, challenge: `Basic realm="Bellhop", charset="UTF-8"`},
 	"bearer": {prepare: prepareBearer, lacks: lacksToken, challenge: `Bearer realm="Bellhop"`},
 	"header": {keys: []string{"header", "prefix"}, need: []string{"header"}, prepare: prepareHeader, lacks: lacksToken},
+	"query":  {prepare: prepareQuery, lacks: lacksSigning},
 	"jwt": {
 		keys: []string{"jwks_url", "issuer", "audience", "algorithms", "header", "body_hash"}, need: []string{"jwks_url", "issuer", "audience"},
 		open: true, prepare: prepareJWT, challenge: `Bearer realm="Bellhop"`,
@@ -276,6 +278,9 @@ func (v *Verifier) Verify(ctx context.Context, r Request, s Secrets) error {
 
 // Challenge is the WWW-Authenticate header of a refusal, or "".
 func (v *Verifier) Challenge() string { return v.scheme.challenge }
+
+// SecretParam is the name of the query parameter that holds the secret itself, which must not be stored, or "".
+func (v *Verifier) SecretParam() string { return v.method.param }
 
 // SecretHeader is the name of the header that holds the secret itself, which must not be stored, or "".
 func (v *Verifier) SecretHeader() string { return v.method.secret }

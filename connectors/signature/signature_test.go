@@ -448,3 +448,30 @@ func FuzzSigHeaders(f *testing.F) {
 		}
 	})
 }
+
+// TestQuery has the scheme of senders that sign nothing: the secret is in the address that they were given.
+func TestQuery(t *testing.T) {
+	v := mustNew(t, connectors.Verify{Scheme: "query"})
+	if v.SecretParam() != "token" || v.SecretHeader() != "" {
+		t.Errorf("the secret is in %q, %q", v.SecretParam(), v.SecretHeader())
+	}
+	secrets := signature.Secrets{Signing: []string{"old+1", "new"}, Tokens: []string{"api"}}
+	for query, want := range map[string]signature.Reason{
+		"?token=new": "", "?a=b&token=old%2B1": "", "?token=old+1": signature.Mismatch, "?token=": signature.Mismatch, "?token=ne": signature.Mismatch,
+		"?token=api": signature.Mismatch, "": signature.Missing, "?Token=new": signature.Missing, "?token=new&token=new": signature.Repeated,
+		"?token=new;x": signature.Malformed, "?token=%zz": signature.Malformed,
+	} {
+		err := v.Verify(t.Context(), signature.Request{Method: "POST", URL: "https://bell.example.com/hooks/a" + query, Header: http.Header{}, Now: now}, secrets)
+		var got signature.Reason
+		var refused *signature.Error
+		if errors.As(err, &refused) {
+			got = refused.Reason
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q (%v)", query, got, want, err)
+		}
+	}
+	if err := v.Ready(signature.Secrets{Tokens: []string{"api"}}); err == nil {
+		t.Error("it works without a signing_secret")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"net/url"
 	"strings"
 
 	"github.com/bellhop-dev/bellhop/connectors"
@@ -95,6 +96,27 @@ func prepareHeader(c *connectors.Verify, _ *Keys) (method, error) {
 		}
 		if !oneOf(text, s.Tokens) {
 			return refuse(Mismatch, "the secret in %s is wrong", name)
+		}
+		return nil
+	}}, nil
+}
+
+func prepareQuery(*connectors.Verify, *Keys) (method, error) {
+	return method{param: connectors.TokenParam, verify: func(_ context.Context, r Request, s Secrets) error {
+		u, err := url.Parse(r.URL)
+		if err != nil {
+			return refuse(Malformed, "the address cannot be read")
+		}
+		query, err := url.ParseQuery(u.RawQuery)
+		switch values := query[connectors.TokenParam]; {
+		case err != nil:
+			return refuse(Malformed, "the query cannot be read")
+		case len(values) == 0:
+			return refuse(Missing, "the address has no %s", connectors.TokenParam)
+		case len(values) > 1:
+			return refuse(Repeated, "the address has %s %d times", connectors.TokenParam, len(values))
+		case !oneOf(values[0], s.Signing):
+			return refuse(Mismatch, "the %s in the address is wrong", connectors.TokenParam)
 		}
 		return nil
 	}}, nil

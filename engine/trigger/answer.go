@@ -82,6 +82,9 @@ func acceptedText(id engine.RunID, duplicate bool) []byte {
 // writeAnswer answers as a provider wants it.
 func writeAnswer(w http.ResponseWriter, a *signature.Answer) {
 	h := w.Header()
+	for name, text := range a.Header {
+		h.Set(name, text)
+	}
 	protect(h)
 	if a.Type != "" {
 		h.Set("Content-Type", a.Type)

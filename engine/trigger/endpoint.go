@@ -314,5 +314,5 @@ func answerOf(r connectors.Reply) *signature.Answer {
 	if r.Status == 0 {
 		r.Status = http.StatusAccepted
 	}
-	return &signature.Answer{Status: r.Status, Type: r.Type, Body: r.Body}
+	return &signature.Answer{Status: r.Status, Type: r.Type, Body: r.Body, Header: r.Header}
 }

@@ -426,7 +426,11 @@ func (c *call) event(body content) (*engine.Event, *refusal) {
 func (c *inbound) fields(query url.Values) map[string]any {
 	fields := make(map[string]any, 6)
 	fields["headers"] = c.headers()
-	fields["query"] = flatten(query)
+	flat := flatten(query)
+	if c.verifier != nil && flat[c.verifier.SecretParam()] != nil {
+		flat[c.verifier.SecretParam()] = redacted
+	}
+	fields["query"] = flat
 	fields["method"] = c.r.Method
 	fields["path"] = strings.TrimPrefix(c.r.URL.Path, "/hooks/")
 	return fields
