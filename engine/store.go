@@ -314,7 +314,7 @@ var (
 // FullError says that a bound is reached and nothing was written.
 type FullError struct {
 	Workflow   string        // the workflow whose own bound it is; empty: the whole store's
-	Reason     string        // runs, bytes, disk, writer
+	Reason     string        // runs, bytes, disk, writer, history
 	RetryAfter time.Duration // at least a second
 }
 

@@ -299,6 +299,9 @@ func (b *batch) admit(added int, flows []addition) error {
 	if s.table.bytes+b.bytes > s.o.MaxBytes {
 		return full("", "bytes", s.table.live)
 	}
+	if n := len(s.backlog); n >= s.mostUnmoved() {
+		return full("", "history", n)
+	}
 	for _, a := range flows {
 		n := a.runs + b.byFlow[a.flow]
 		if f := s.table.flows[a.flow]; f != nil {

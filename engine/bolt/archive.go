@@ -27,7 +27,8 @@ const (
 )
 
 // archive moves finished runs to segments until the store closes. While callers keep the writer busy it works a
-// fifth of the time and in small steps, until its backlog says otherwise.
+// fifth of the time and in small steps, until its backlog says otherwise: then it takes large ones, which cost less for
+// each run.
 func (s *Store) archive() {
 	pause := time.NewTimer(archiveDelay)
 	defer pause.Stop()
@@ -40,7 +41,7 @@ func (s *Store) archive() {
 		begun, moved := time.Now(), 0
 		busy := s.queue.busy()
 		size := archiveBatch
-		if busy {
+		if busy && s.unmoved() <= s.patience() {
 			size = busyBatch
 		}
 		runs := s.oldestFinished(size)
@@ -53,9 +54,7 @@ func (s *Store) archive() {
 			}
 		}
 		if moved > 0 {
-			s.mu.Lock()
-			left := len(s.backlog)
-			s.mu.Unlock()
+			left := s.unmoved()
 			switch {
 			case left > s.patience() || left > 0 && !busy:
 				wait = 0
@@ -80,6 +79,22 @@ func (s *Store) patience() int {
 		return int(min(archiveBacklog, max(most>>16, busyBatch)))
 	}
 	return archiveBacklog
+}
+
+// mostUnmoved is how many finished runs may wait for the archiver before new runs are refused. They lie in state.db,
+// whose file never gets smaller: without a bound a busy machine would fill a small budget with it for ever.
+func (s *Store) mostUnmoved() int {
+	if s.policy.Load().max > 0 {
+		return min(s.o.MaxRuns, 2*s.patience())
+	}
+	return s.o.MaxRuns
+}
+
+// unmoved is how many finished runs wait for the archiver.
+func (s *Store) unmoved() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.backlog)
 }
 
 func (s *Store) stopping() bool {

@@ -55,7 +55,7 @@ func runOf(t *testing.T, blob string) engine.RunID {
 func wantFiles(t *testing.T, dir, when string, want int) {
 	t.Helper()
 	var names []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if names = blobFiles(t, dir); len(names) == want {
 			return
 		}
@@ -206,7 +206,7 @@ func TestAFileThatIsMissing(t *testing.T) {
 					t.Fatal("the damaged run was claimed")
 				}
 				var row engine.Row
-				for deadline := time.Now().Add(10 * time.Second); row.Reason == "" && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+				for deadline := time.Now().Add(patience); row.Reason == "" && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 					row = rows(t, s)[n.ID]
 				}
 				if row.Reason != "quarantined" || row.Status != engine.StatusFailed {

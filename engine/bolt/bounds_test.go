@@ -80,6 +80,73 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// Finished runs that cannot be moved to the history have a bound too where the store has one in bytes: new runs wait
+// until they are moved.
+func TestUnmovedRunsHaveABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "history"), nil, 0o600); err != nil { // where a folder must be
+			t.Fatal(err)
+		}
+		s := open(t, dir, bolt.Options{Retention: engine.Retention{MaxBytes: 4 << 20}})
+		defer closeStore(t, s)
+		var full *engine.FullError
+		n := 0
+		for ; full == nil && n < 2000; n++ {
+			_, err := s.Accept(t.Context(), engine.Batch{Runs: []engine.NewRun{newRun("w")}})
+			if err != nil && !errors.As(err, &full) {
+				t.Fatal(err)
+			}
+			if err == nil {
+				finish(t, s, claim(t, s), engine.StatusSucceeded)
+			}
+		}
+		if full == nil || full.Reason != "history" || full.RetryAfter < time.Second || n < 100 {
+			t.Fatalf("after %d runs that nothing moves: %+v, want a FullError", n, full)
+		}
+		if err := os.Remove(filepath.Join(dir, "history")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		accept(t, s, newRun("w"))
+		if st, err := s.Stats(t.Context()); err != nil || st.Backlog != 0 {
+			t.Errorf("a minute after they can be moved, %d are not (%v)", st.Backlog, err)
+		}
+	})
+}
+
+// A search that has no time left looks into one run, and its cursor goes on: page by page it finds everything.
+func TestASearchWithoutTimeEnds(t *testing.T) {
+	defer bolt.SetSearchTime(0)()
+	s := open(t, t.TempDir(), bolt.Options{})
+	defer closeStore(t, s)
+	for i := range 20 {
+		n := newRun("w")
+		if n.Data = []byte(`{"a":"hay"}`); i%5 == 0 {
+			n.Data = []byte(`{"a":"needle"}`)
+		}
+		accept(t, s, n)
+		if i < 10 {
+			finish(t, s, claim(t, s), engine.StatusSucceeded)
+		}
+	}
+	archived(t, s)
+	found, pages := 0, 0
+	for q := (engine.Query{Text: "needle"}); ; pages++ {
+		page, err := s.List(t.Context(), q)
+		if err != nil || pages > 100 {
+			t.Fatalf("after %d pages: %v", pages, err)
+		}
+		found += len(page.Items)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	if found != 4 || pages < 10 {
+		t.Errorf("%d runs found in %d pages, want 4 in some more", found, pages)
+	}
+}
+
 func TestDeliveryBounds(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, bolt.Options{MaxDeliveries: 100})
@@ -127,7 +194,7 @@ func TestDeliveryBounds(t *testing.T) {
 			}
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		kept, refused := count()
 		if kept != 50 {
 			t.Fatalf("%d kept deliveries are left of 50: refused ones displaced them", kept)
@@ -322,7 +389,7 @@ func TestRetentionByBytesUnderLoad(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var load, watch sync.WaitGroup
 	var stored atomic.Int64
-	const each = 1500
+	const each = 1200
 	for w := range 16 {
 		load.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(w), 1)) // what compresses would take longer to fill
@@ -479,28 +546,32 @@ func TestTimersFollowTheClock(t *testing.T) {
 	})
 }
 
-// TestGroupCommit holds the claim that many callers share a commit.
+// TestGroupCommit holds the claim that many callers share a commit, on a clock of its own: a commit takes a
+// millisecond, and callers need no time to come back.
 func TestGroupCommit(t *testing.T) {
-	s, err := bolt.Open(t.TempDir(), bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeStore(t, s)
-	const callers, each = 32, 60
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			for range each {
-				accept(t, s, newRun("w"))
-			}
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), bolt.Options{})
+		defer closeStore(t, s)
+		s.SetCommit(func(tx *bbolt.Tx) error {
+			time.Sleep(time.Millisecond)
+			return tx.Commit()
 		})
-	}
-	wg.Wait()
-	st, err := s.Stats(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ratio := float64(st.Ops) / float64(st.Commits); ratio < callers/2 {
-		t.Errorf("%.1f operations in a commit with %d callers, want more than half of them", ratio, callers)
-	}
+		const callers, each = 32, 60
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range each {
+					accept(t, s, newRun("w"))
+				}
+			})
+		}
+		wg.Wait()
+		st, err := s.Stats(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ratio := float64(st.Ops) / float64(st.Commits); ratio < callers/2 {
+			t.Errorf("%.1f operations in a commit with %d callers, want more than half of them", ratio, callers)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -23,6 +24,13 @@ func (s *Store) Crash() {
 
 // SetMarkSteps lowers how many notes the mark of the runs that wait must pass to be moved.
 func SetMarkSteps(n int) { markSteps = n }
+
+// SetSearchTime bounds how long a text search may take, until the function that it returns is called.
+func SetSearchTime(d time.Duration) (undo func()) {
+	before := maxSearchTime
+	maxSearchTime = d
+	return func() { maxSearchTime = before }
+}
 
 // MoveMark moves the mark of the runs that wait and reports whether it stands above a run's id.
 func (s *Store) MoveMark(id engine.RunID) (above bool, err error) {

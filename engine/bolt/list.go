@@ -49,11 +49,11 @@ func idBound(t time.Time) engine.RunID {
 	return idFloor(t.Add(time.Millisecond))
 }
 
-// Bounds of one text search; its cursor goes on behind them.
-const (
-	maxSearchRuns = 20_000
-	maxSearchTime = 200 * time.Millisecond
-)
+// Bounds of one text search; its cursor goes on behind them. It looks into one run at least, else it would never end
+// where opening the first file of the history takes longer.
+const maxSearchRuns = 20_000
+
+var maxSearchTime = 200 * time.Millisecond // tests make it shorter
 
 // A rowSource gives rows by falling id.
 type rowSource interface {
@@ -115,7 +115,7 @@ func (s *Store) List(ctx context.Context, q engine.Query) (page engine.Page, err
 			return page, ctx.Err()
 		}
 		if q.Text != "" {
-			if page.Scanned == maxSearchRuns || time.Since(begun) > maxSearchTime {
+			if page.Scanned == maxSearchRuns || page.Scanned > 0 && time.Since(begun) > maxSearchTime {
 				page.Partial, page.Next = true, last.String()
 				return page, nil
 			}

@@ -40,6 +40,7 @@ func (s *Store) load() (err error) {
 	var live []*loaded
 	var rows []engine.Row
 	var records []uint32
+	var damaged bool
 	err = view(s.db, func(tx *bbolt.Tx) error {
 		live, rows, records = nil, nil, nil
 		c := tx.Bucket(bucketDone).Cursor()
@@ -56,7 +57,13 @@ func (s *Store) load() (err error) {
 			rows, records = append(rows, row), append(records, n)
 		}
 		var noted []engine.RunID
-		rest, noted = s.loadParked(tx, known)
+		rest, noted, damaged = s.loadParked(tx, known)
+		if s.from, err = readMark(tx.Bucket(bucketMeta).Get(metaFrom)); err != nil {
+			s.log.Error("the mark of the runs that wait is damaged; all journals are read", "err", err)
+		}
+		if damaged {
+			s.from = engine.RunID{}
+		}
 		if live, err = s.loadJournals(tx, known, append(read, noted...)); err != nil {
 			return err
 		}
@@ -83,6 +90,11 @@ func (s *Store) load() (err error) {
 	}
 	if err != nil {
 		return startError(err, "restore a backup of %s", s.dir)
+	}
+	if damaged {
+		if err := s.lowerMark(); err != nil {
+			return startError(err, "let this user write %s", s.dir)
+		}
 	}
 	t := &s.table
 	places := make([]place, 0, len(rest)+len(live))
@@ -137,9 +149,6 @@ func (r *run) at() time.Time { return time.Unix(0, r.accepted) }
 
 // loadJournals reads the journals of all runs from the mark on that are not known, and those of read.
 func (s *Store) loadJournals(tx *bbolt.Tx, known map[engine.RunID]bool, read []engine.RunID) (live []*loaded, err error) {
-	if s.from, err = readMark(tx.Bucket(bucketMeta).Get(metaFrom)); err != nil {
-		s.log.Error("the mark of the runs that wait is damaged; all journals are read", "err", err)
-	}
 	c := tx.Bucket(bucketJournal).Cursor()
 	for _, id := range read {
 		if string(id[:]) >= string(s.from[:]) {

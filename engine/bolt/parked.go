@@ -242,7 +242,8 @@ func readMark(value []byte) (from engine.RunID, err error) {
 }
 
 // loadParked reads the notes, and adds to known the runs that they tell all of. Of the others the journals must be read.
-func (s *Store) loadParked(tx *bbolt.Tx, known map[engine.RunID]bool) (rest []parkedRun, read []engine.RunID) {
+// Where a note is damaged its key may be: whose it was nobody knows, and the mark is no help to find that run.
+func (s *Store) loadParked(tx *bbolt.Tx, known map[engine.RunID]bool) (rest []parkedRun, read []engine.RunID, damaged bool) {
 	intern := func(b []byte) string {
 		if have, ok := s.table.names[string(b)]; ok {
 			return have
@@ -257,7 +258,8 @@ func (s *Store) loadParked(tx *bbolt.Tx, known map[engine.RunID]bool) (rest []pa
 		}
 		p, whole, err := decodeParked(id, v, intern)
 		if err != nil {
-			s.log.Error("the note of a run that waits is damaged; its journal is read", "run", id.String(), "err", err)
+			damaged = true
+			s.log.Error("the note of a run that waits is damaged; all journals are read", "run", id.String(), "err", err)
 		}
 		if err != nil || !whole {
 			read = append(read, id)
@@ -266,5 +268,11 @@ func (s *Store) loadParked(tx *bbolt.Tx, known map[engine.RunID]bool) (rest []pa
 		known[id] = true
 		rest = append(rest, p)
 	}
-	return rest, read
+	return rest, read, damaged
+}
+
+// lowerMark forgets the mark, before the writer begins: the next start must find what this one found without it.
+func (s *Store) lowerMark() error {
+	s.from = engine.RunID{}
+	return s.db.Update(func(tx *bbolt.Tx) error { return putMark(tx.Bucket(bucketMeta), s.from) })
 }
