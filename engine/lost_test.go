@@ -114,7 +114,7 @@ func TestALostClaimLeavesNoCallUncounted(t *testing.T) {
 		if err := errors.Join(err, h.store.Close(t.Context())); err != nil {
 			t.Error(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the engine does not stop: it waits for a call that has ended")
 	}
 }

@@ -11,7 +11,7 @@ func TestADuplicateOfTheSameMomentGetsTheAnswerOfAFinishedRun(t *testing.T) {
 	h.publish("w", "triggers: [{webhook: {respond: finished}}]\nsteps: [{id: a, set: {n: 1}}]\n")
 	ev := event("w", nil)
 	ev.Key, ev.Window, ev.At = "k", time.Hour, time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for i := range 2 {
 		reply, err := h.AcceptAndWait(ctx, ev)

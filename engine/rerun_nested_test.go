@@ -136,6 +136,7 @@ func TestManyRunsAgain(t *testing.T) {
 	for n := range 6 {
 		h.wait(h.accept(event("w", map[string]any{"n": n})), "succeeded", "failed")
 	}
+	h.listed("failed", 3)
 	f.mend()
 	if _, err := h.StartBulk(t.Context(), engine.Query{}, nil, engine.Rerun{}, -1); err == nil {
 		t.Error("a rate below nothing")
@@ -144,7 +145,7 @@ func TestManyRunsAgain(t *testing.T) {
 	if err != nil || job.Total != 3 {
 		t.Fatalf("%+v, %v", job, err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); !job.Done; {
+	for deadline := time.Now().Add(patience); !job.Done; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", job)
 		}
@@ -156,16 +157,26 @@ func TestManyRunsAgain(t *testing.T) {
 	if job.Started != 3 || job.Failed != 0 {
 		t.Errorf("%+v", job)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		page, err := h.store.List(t.Context(), engine.Query{Status: []engine.Status{engine.StatusSucceeded}})
+	h.listed("succeeded", 6)
+}
+
+// listed waits until so many runs are listed with a status: lists lag a moment behind.
+func (h *house) listed(status string, want int) {
+	h.t.Helper()
+	s, err := engine.ParseStatus(status)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		page, err := h.store.List(h.t.Context(), engine.Query{Status: []engine.Status{s}})
 		if err != nil {
-			t.Fatal(err)
+			h.t.Fatal(err)
 		}
-		if len(page.Items) == 6 {
-			break
+		if len(page.Items) == want {
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d runs succeeded", len(page.Items))
+			h.t.Fatalf("%d runs are %s, want %d", len(page.Items), status, want)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func receive(t *testing.T, from <-chan connectors.Item) map[string]any {
 	select {
 	case i := <-from:
 		return i.Body.(map[string]any)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no message came")
 		return nil
 	}
@@ -86,7 +86,7 @@ func receive(t *testing.T, from <-chan connectors.Item) map[string]any {
 // subscribed waits until the broker knows a subscription.
 func subscribed(t *testing.T, server *broker.Server, topic string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); len(server.Topics.Subscribers(topic).Subscriptions) == 0; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(server.Topics.Subscribers(topic).Subscriptions) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody subscribed")
 		}
@@ -153,7 +153,7 @@ func TestNothingIsLost(t *testing.T) {
 	})
 	select {
 	case <-failed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the message 2 did not come")
 	}
 	if err := stop(); !errors.Is(err, full) && !errors.Is(err, context.Canceled) {

@@ -279,7 +279,7 @@ func TestHeaderTimeout(t *testing.T) {
 	}))
 	defer s.Close()
 	c := outbound.New(outbound.Options{Allow: loopback})
-	outbound.SetHeaderWait(c, 200*time.Millisecond)
+	outbound.SetHeaderWait(c, 2*time.Second)
 
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.URL+"/body", nil)
 	if err != nil {
@@ -300,7 +300,7 @@ func TestHeaderTimeout(t *testing.T) {
 		_ = late.Body.Close()
 	}
 	var timeout net.Error
-	if !errors.As(err, &timeout) || !timeout.Timeout() || !strings.Contains(err.Error(), "no answer within 200ms") {
+	if !errors.As(err, &timeout) || !timeout.Timeout() || !strings.Contains(err.Error(), "no answer within 2s") {
 		t.Errorf("got %v", err)
 	}
 	close(release)

@@ -2,8 +2,8 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -26,18 +26,15 @@ func TestRunsThatNeedADecision(t *testing.T) {
 	}
 	count := func(want int) {
 		t.Helper()
-		n := -1
-		for deadline := time.Now().Add(10 * time.Second); n != want && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // lists lag a moment behind
+		h.eventually(fmt.Sprintf("%d runs that need a decision", want), func() bool {
 			list, _ := h.want(200, "GET", "/api/v1/runs?needs=decision&limit=2", "")
-			n = len(list["items"].([]any))
+			n := len(list["items"].([]any))
 			for list["next"] != "" {
 				list, _ = h.want(200, "GET", "/api/v1/runs?needs=decision&limit=2&cursor="+list["next"].(string), "")
 				n += len(list["items"].([]any))
 			}
-		}
-		if n != want {
-			t.Fatalf("%d runs need a decision, want %d", n, want)
-		}
+			return n == want
+		})
 	}
 	count(3)
 	if got, _ := h.want(200, "POST", "/api/v1/runs/"+ids[0]+"/resolve", `{"as":"give_up"}`); got["id"] != nil {
@@ -74,12 +71,10 @@ func TestRunsThatNeedADecision(t *testing.T) {
 	if job["total"] != json.Number("3") {
 		t.Errorf("%v", job)
 	}
-	for deadline := time.Now().Add(10 * time.Second); job["done"] != true; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(job)
-		}
+	h.eventually("the end of the reruns", func() bool {
 		job, _ = h.want(200, "GET", "/api/v1/runs/rerun/"+job["id"].(string), "")
-	}
+		return job["done"] == true
+	})
 	if job["started"] != json.Number("3") {
 		t.Errorf("%v", job)
 	}

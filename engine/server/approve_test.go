@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bellhop-dev/bellhop/engine"
 )
@@ -17,24 +16,23 @@ func (h *house) waiting(text string) (id, path string) {
 	h.want(201, "PUT", "/api/v1/workflows/asks/text", `{"text":`+quoted(text)+`}`)
 	made, _ := h.want(201, "POST", "/api/v1/workflows/asks/runs", `{"body":{"total":129,"what":"<script>alert(1)</script>"}}`)
 	id, _ = made["id"].(string)
-	for {
-		run, _ := h.want(200, "GET", "/api/v1/runs/"+id, "")
-		if run["status"] != "waiting" {
-			time.Sleep(5 * time.Millisecond)
-			continue
-		}
-		for _, s := range run["steps"].([]any) {
-			step := s.(map[string]any)
-			if out, ok := step["output"].(map[string]any); ok && out["link"] != nil {
-				u, err := url.Parse(out["link"].(string))
-				if err != nil {
-					h.t.Fatal(err)
-				}
-				return id, u.Path
+	var run map[string]any
+	h.eventually("a run that waits", func() bool {
+		run, _ = h.want(200, "GET", "/api/v1/runs/"+id, "")
+		return run["status"] == "waiting"
+	})
+	for _, s := range run["steps"].([]any) {
+		step := s.(map[string]any)
+		if out, ok := step["output"].(map[string]any); ok && out["link"] != nil {
+			u, err := url.Parse(out["link"].(string))
+			if err != nil {
+				h.t.Fatal(err)
 			}
+			return id, u.Path
 		}
-		h.t.Fatalf("no link in %v", run)
 	}
+	h.t.Fatalf("no link in %v", run)
+	return "", ""
 }
 
 const asking = `triggers: [{webhook: {path: asks}}]
@@ -160,9 +158,10 @@ func TestApprovalsOfTheAPI(t *testing.T) {
 	h := newHouse(t, nil)
 	id, path := h.waiting(asking)
 	var list map[string]any
-	for deadline := time.Now().Add(10 * time.Second); at(list, "items", 0) == nil && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // lists lag a moment behind
+	h.eventually("an open approval", func() bool {
 		list, _ = h.want(200, "GET", "/api/v1/approvals", "")
-	}
+		return at(list, "items", 0) != nil
+	})
 	if at(list, "items", 0, "run") != id || at(list, "items", 0, "step") != "ask" || !strings.HasPrefix(at(list, "items", 0, "message").(string), "Refund 129 for ") {
 		t.Fatalf("%v", list)
 	}

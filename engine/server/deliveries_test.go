@@ -13,6 +13,7 @@ func TestDeliveriesOverTheAPI(t *testing.T) {
 		if res, text := h.call("POST", "/hooks/"+path, body, headers...); res.StatusCode != 202 {
 			t.Fatalf("status %d: %s", res.StatusCode, text)
 		}
+		nextMillisecond()
 	}
 	h.want(201, "PUT", "/api/v1/workflows/off/text", `{"text": `+quoted("enabled: false\ntriggers: [{webhook: {}}]\nsteps:\n  - set: {a: 1}\n")+`}`, "If-None-Match", "*")
 	send("invoices", `{"total": 150, "order": "N-77"}`, "Authorization", "Bearer abc", "User-Agent", "curl")

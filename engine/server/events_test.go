@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // reader reads one event stream.
@@ -20,7 +19,7 @@ type reader struct {
 
 func follow(t *testing.T, address, query, lastID string) *reader {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	req, err := http.NewRequestWithContext(ctx, "GET", address+"/api/v1/events"+query, nil)
 	if err != nil {
 		t.Fatal(err)

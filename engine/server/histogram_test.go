@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 )
 
 func TestCountRuns(t *testing.T) {
@@ -15,12 +14,6 @@ func TestCountRuns(t *testing.T) {
 	}
 	failed, _ := h.want(202, "POST", "/hooks/invoices", `{"total": "x"}`)
 	h.finished(failed["run"].(string))
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		// Lists may lag behind.
-		if list, _ := h.want(200, "GET", "/api/v1/runs?status=failed", ""); len(list["items"].([]any)) == 1 {
-			break
-		}
-	}
 	for query, want := range map[string]string{
 		"": "4 1", "?workflow=orders": "0 0", "?status=failed": "1 1", "?status=filtered": "1 0", "?since=2999-01-01T00:00:00Z": "0 0", "?until=2000-01-01T00:00:00Z": "0 0",
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -243,17 +245,41 @@ func (h *house) want(status int, method, target, body string, headers ...string)
 	return v, res.Header
 }
 
-// finished waits until a run has ended and returns its view.
-func (h *house) finished(id string) map[string]any {
+// patience is how long a test waits for what must come: long, because it fails only where nothing comes at all.
+const patience = time.Minute
+
+// eventually waits until ok.
+func (h *house) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		view, _ := h.want(http.StatusOK, "GET", "/api/v1/runs/"+id, "")
-		if view["finished_at"] != nil {
-			return view
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s: not within %s", what, patience)
 		}
 	}
-	h.t.Fatalf("run %s does not end", id)
-	return nil
+}
+
+// finished waits until a run has ended, also in the lists, which lag a moment behind, and returns its view. Runs that
+// are started after it have a later millisecond, so that lists have them in that order.
+func (h *house) finished(id string) map[string]any {
+	h.t.Helper()
+	var view map[string]any
+	h.eventually("the end of run "+id, func() bool {
+		view, _ = h.want(http.StatusOK, "GET", "/api/v1/runs/"+id, "")
+		return view["finished_at"] != nil
+	})
+	h.eventually("run "+id+" in the list of ended runs", func() bool {
+		page, _ := h.want(http.StatusOK, "GET", fmt.Sprintf("/api/v1/runs?limit=200&workflow=%s&status=%s", view["workflow"], view["status"]), "")
+		return slices.ContainsFunc(page["items"].([]any), func(item any) bool { return item.(map[string]any)["id"] == id })
+	})
+	nextMillisecond()
+	return view
+}
+
+// nextMillisecond waits until what is stored now sorts behind what was stored before: ids begin with the millisecond.
+func nextMillisecond() {
+	for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; {
+		time.Sleep(100 * time.Microsecond)
+	}
 }
 
 // serve runs the server on a socket until the test ends and returns its address and how to stop it.

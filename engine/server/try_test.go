@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/server"
@@ -37,7 +36,7 @@ func listener(t *testing.T) (address string, sent func() []string) {
 }
 
 // direct lets the engine call this machine.
-func direct(o *server.Options) { o.Engine.HTTP = &http.Client{Timeout: 10 * time.Second} }
+func direct(o *server.Options) { o.Engine.HTTP = &http.Client{Timeout: patience} }
 
 // TestTryStep previews a step, tries it really, and uses its output below.
 func TestTryStep(t *testing.T) {
@@ -222,7 +221,8 @@ func TestStats(t *testing.T) {
 // TestComplete offers fields of the event, steps and functions.
 func TestComplete(t *testing.T) {
 	h := newHouse(t, nil)
-	h.want(202, "POST", "/hooks/invoices", `{"total": 129, "customer": {"first name": "Ada"}}`)
+	made, _ := h.want(202, "POST", "/hooks/invoices", `{"total": 129, "customer": {"first name": "Ada"}}`)
+	h.finished(made["run"].(string))
 	first := func(text, step string) string {
 		v, _ := h.want(200, "POST", "/api/v1/drafts/billing/invoice/complete", `{"text": `+jsonText(text)+`, "at": `+jsonText(len(text))+`, "step": "`+step+`"}`)
 		s, _ := at(v, "items", 0, "insert").(string)

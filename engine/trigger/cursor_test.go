@@ -589,7 +589,7 @@ func TestRewindForgetsValidators(t *testing.T) {
 	h := newHouse(t, t.TempDir())
 	h.live(t, parse(t, "w", fmt.Sprintf("triggers:\n  - poll: {every: 1h, use: http.request, with: {url: %q}, items: output.body, key: item.id}\nsteps:\n  - set: {a: 1}\n", srv.URL)))
 	work(t, h.Set.Run)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	await(t, "baseline", func() bool { return h.state(t, "w").Seen == 1 })
 	if r, err := h.PollNow(ctx, "w", "poll"); err != nil || !r.Unchanged {

@@ -55,7 +55,7 @@ func newHouseWith(t testing.TB, dir string, o bolt.Options, actions ...*connecto
 	}
 	e, err := engine.New(engine.Options{
 		Store: store, Connectors: connectors.NewRegistry(append(actions, httpconn.New())...), Connections: connection,
-		HTTP: &http.Client{Timeout: 10 * time.Second}, PublicURL: "https://bell.example.com", Log: slog.New(slog.DiscardHandler),
+		HTTP: &http.Client{Timeout: time.Minute}, PublicURL: "https://bell.example.com", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
