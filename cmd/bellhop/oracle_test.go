@@ -6,15 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,12 +43,16 @@ steps:
 type ledger struct {
 	mu      sync.Mutex
 	effects []effect
+	asked   func(links []string) // a call brought links that want an answer
 }
 
 type effect struct{ step, event, run, key string }
 
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Event, Run string }
+	var body struct {
+		Event, Run string
+		Links      []string
+	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -56,6 +61,9 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.effects = append(l.effects, effect{r.URL.Path[1:], body.Event, body.Run, r.Header.Get("Idempotency-Key")})
 	n := len(l.effects)
 	l.mu.Unlock()
+	if len(body.Links) > 0 {
+		l.asked(body.Links)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"n":%d}`, n)
 }
@@ -90,12 +98,11 @@ func newVictim(t *testing.T, flow string) *victim {
 	if err := os.WriteFile(filepath.Join(folder, "workflows", "kill.yaml"), []byte(flow), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freePort() // nobody gets it while the server is dead, not even a sender that calls it
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return &victim{t: t, dir: folder, addr: ln.Addr().String(), bin: bin}
+	return &victim{t: t, dir: folder, addr: "127.0.0.1:" + port, bin: bin}
 }
 
 func (v *victim) start() {
@@ -115,7 +122,7 @@ func (v *victim) kill() {
 
 func (v *victim) ready() {
 	v.t.Helper()
-	if !v.readyWithin(30 * time.Second) {
+	if !v.readyWithin(2 * time.Minute) {
 		v.t.Fatal("the server does not get ready")
 	}
 }
@@ -178,6 +185,7 @@ type trial struct {
 	t     *testing.T
 	v     *victim
 	other *ledger
+	lanes int // so many lanes share an eighth of the events; 0: none has one
 
 	mu    sync.Mutex
 	acked map[string]string // event -> run
@@ -187,10 +195,26 @@ type trial struct {
 
 func newTrial(t *testing.T) *trial {
 	t.Helper()
+	return newTrialOf(t, killWorkflow)
+}
+
+// newTrialOf is a trial of another workflow; %[1]s in it is the address of the other side.
+func newTrialOf(t *testing.T, flow string) *trial {
+	t.Helper()
 	other := &ledger{}
 	sink := httptest.NewServer(other)
 	t.Cleanup(sink.Close)
-	return &trial{t: t, v: newVictim(t, fmt.Sprintf(killWorkflow, sink.URL)), other: other, acked: map[string]string{}, sent: map[string]bool{}}
+	return &trial{t: t, v: newVictim(t, strings.ReplaceAll(flow, "%[1]s", sink.URL)), other: other, acked: map[string]string{}, sent: map[string]bool{}}
+}
+
+// lane is that of an event; empty: none.
+func (tr *trial) lane(event string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(event))
+	if n := int(h.Sum32() >> 8); tr.lanes > 0 && n%8 == 0 {
+		return fmt.Sprint("lane-", n/8%tr.lanes)
+	}
+	return ""
 }
 
 // send is one event as a provider sends it: again with the same id until it is acknowledged or ctx is done. Some are so
@@ -206,7 +230,7 @@ func (tr *trial) send(ctx context.Context, client *http.Client, id string) {
 			note[i] = 'a' + byte(rand.IntN(26))
 		}
 	}
-	body := fmt.Sprintf(`{"id":%q,"total":129,"note":%q}`, id, note)
+	body := fmt.Sprintf(`{"id":%q,"total":129,"lane":%q,"note":%q}`, id, tr.lane(id), note)
 	for ctx.Err() == nil {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+tr.v.addr+"/hooks/kill", bytes.NewReader([]byte(body)))
 		if err != nil {
@@ -237,7 +261,10 @@ func (tr *trial) send(ctx context.Context, client *http.Client, id string) {
 }
 
 // load sends events from some callers, now and then one twice, until stop is called.
-func (tr *trial) load(callers int) (stop func()) {
+func (tr *trial) load(callers int) (stop func()) { return tr.loadEvery(callers, 5*time.Millisecond) }
+
+// loadEvery is load by callers who rest after each event.
+func (tr *trial) loadEvery(callers int, rest time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(tr.t.Context())
 	var wg sync.WaitGroup
 	for c := range callers {
@@ -249,11 +276,22 @@ func (tr *trial) load(callers int) (stop func()) {
 				if n%7 == 0 {
 					tr.send(ctx, client, id) // a duplicate delivery
 				}
-				time.Sleep(5 * time.Millisecond)
+				time.Sleep(rest)
 			}
 		})
 	}
 	return func() { cancel(); wg.Wait() }
+}
+
+// more waits until so many more events are acknowledged, so that what comes next has something to be lost.
+func (tr *trial) more(events int) {
+	tr.t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for before := tr.count(); tr.count() < before+events; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tr.t.Fatalf("%d events were acknowledged in two minutes", tr.count()-before)
+		}
+	}
 }
 
 // count is how many events are acknowledged so far.
@@ -271,16 +309,17 @@ type figures struct {
 	dupEffect int // a step had its effect again after its success was recorded, or although it must not be repeated
 	phantom   int // an effect of what nobody sent
 	otherKey  int // an effect came again with another idempotency key
+	outOfLane int // a run had an effect after a later run of its lane
 	reEffect  int // an effect came again with the same key: a crash cut it off before its result was recorded
 	unknown   int // runs with a step that is left to a person
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%d events acknowledged: lost %d, dup-run %d, dup-effect %d, phantom %d, other key %d; re-effect %d, unknown %d",
-		f.acked, f.lost, f.dupRun, f.dupEffect, f.phantom, f.otherKey, f.reEffect, f.unknown)
+	return fmt.Sprintf("%d events acknowledged: lost %d, dup-run %d, dup-effect %d, phantom %d, other key %d, out of lane %d; re-effect %d, unknown %d",
+		f.acked, f.lost, f.dupRun, f.dupEffect, f.phantom, f.otherKey, f.outOfLane, f.reEffect, f.unknown)
 }
 
-func (f figures) bad() bool { return f.lost+f.dupRun+f.dupEffect+f.phantom+f.otherKey > 0 }
+func (f figures) bad() bool { return f.lost+f.dupRun+f.dupEffect+f.phantom+f.otherKey+f.outOfLane > 0 }
 
 type endedRun struct {
 	ID, Status, Reason string
@@ -294,7 +333,7 @@ func (tr *trial) judge() figures {
 	tr.t.Helper()
 	f := figures{acked: len(tr.acked), dupRun: tr.twice}
 	runs := map[string]endedRun{}
-	deadline := time.Now().Add(120 * time.Second)
+	deadline := time.Now().Add(5 * time.Minute)
 	for event, id := range tr.acked {
 		for {
 			var r endedRun
@@ -319,9 +358,17 @@ func (tr *trial) judge() figures {
 	type place struct{ run, step string }
 	count, keys := map[place]int{}, map[place]string{}
 	runsOf := map[string]map[string]bool{}
-	order := map[string]int{"one": 1, "two": 2, "three": 3}
-	reached := map[string]int{} // run -> how far it got
+	order := map[string]int{"one": 1, "ask": 2, "child": 3, "two": 4, "three": 5}
+	reached := map[string]int{}                            // run -> how far it got
+	holder, past := map[string]string{}, map[string]bool{} // of lanes; runs that a later one of their lane came after
 	for _, e := range tr.other.effects {
+		if lane := tr.lane(e.event); lane != "" && holder[lane] != e.run {
+			if past[e.run] {
+				f.outOfLane++
+			}
+			past[holder[lane]] = true
+			holder[lane] = e.run
+		}
 		p := place{e.run, e.step}
 		if !tr.sent[e.event] {
 			f.phantom++
@@ -370,7 +417,7 @@ func (tr *trial) verdict(what string) {
 	f := tr.judge()
 	tr.t.Logf("%s: %s", what, f)
 	if f.bad() {
-		tr.t.Errorf("%s: lost, dup-run, dup-effect, phantom and other key must be 0: %s", what, f)
+		tr.t.Errorf("%s: lost, dup-run, dup-effect, phantom, other key and out of lane must be 0: %s", what, f)
 	}
 	if f.acked == 0 {
 		tr.t.Errorf("%s: no event was acknowledged: the test proves nothing", what)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -95,14 +97,24 @@ func harm(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, bytes.ReplaceAll(src, []byte(args[2]), flipped), 0o600))
 }
 
-// freePort is a port that nobody used a moment ago.
+// lastPort is where freePort looked last. It begins anywhere, as other processes do this too.
+var lastPort atomic.Uint32
+
+func init() { lastPort.Store(rand.Uint32()) }
+
+// freePort is a port that nobody uses, and that nobody will be given: the system takes those for outgoing connections,
+// and for listeners that want any, from 32768 on.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const low, ports = 20_000, 12_000
+	for range ports {
+		port := strconv.Itoa(low + int(lastPort.Add(1)%ports))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		return port, l.Close()
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
+	return "", errors.New("all ports are in use")
 }
 
 func tool(run func(args []string) error) func() {
@@ -118,7 +130,7 @@ func tool(run func(args []string) error) func() {
 //
 //	http [-H 'Name: value']... METHOD URL [BODY]
 //
-// A body that begins with @ is the content of a file. A refused connection is tried again for 10 s.
+// A body that begins with @ is the content of a file. A refused connection is tried again for a minute.
 func httpTool(args []string) error {
 	var headers []string
 	for len(args) > 1 && args[0] == "-H" {
@@ -139,7 +151,7 @@ func httpTool(args []string) error {
 		}
 	}
 	client := &http.Client{Timeout: 40 * time.Second}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		req, err := http.NewRequest(args[0], args[1], strings.NewReader(body))
 		if err != nil {
 			return err
@@ -222,7 +234,7 @@ func untilTool(args []string) error {
 }
 
 // sinkTool is a receiver on the loopback: it answers each call with the status of its path (/500 answers 500) and
-// prints method, path and body. sink ADDRESS.
+// prints method, path and body. A call of /200?until=FILE is answered when there is that file. sink ADDRESS.
 func sinkTool(args []string) error {
 	if len(args) != 1 {
 		return errors.New("sink: want an address")
@@ -232,10 +244,9 @@ func sinkTool(args []string) error {
 		if err != nil {
 			return
 		}
-		if wait, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
-			select {
-			case <-time.After(wait):
-			case <-r.Context().Done():
+		for file := r.URL.Query().Get("until"); file != "" && r.Context().Err() == nil; time.Sleep(10 * time.Millisecond) {
+			if _, err := os.Stat(filepath.Base(file)); err == nil {
+				break
 			}
 		}
 		fmt.Println(r.Method, r.URL.Path, string(body))
