@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine"
@@ -56,5 +57,66 @@ func TestFloodLeavesRoomForOthers(t *testing.T) {
 				h.wait(id, "succeeded")
 			}
 		})
+	}
+}
+
+// Somebody who waits for the answer of a run does not wait for the backlog of its workflow.
+func TestWhoWaitsComesBeforeTheBacklog(t *testing.T) {
+	const backlog, workers = 80, 2
+	began, let := make(chan struct{}, backlog), make(chan struct{})
+	var mu sync.Mutex
+	before, asked := 0, false // calls of the backlog that began before that of who waits
+	o := &other{do: func(_ int, c *connectors.Call) (any, error) {
+		if c.Input["who"] == "person" {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = true
+			return nil, nil
+		}
+		mu.Lock()
+		if !asked {
+			before++
+		}
+		mu.Unlock()
+		began <- struct{}{}
+		<-let
+		return nil, nil
+	}}
+	h := open(t, filepath.Join(t.TempDir(), "data"), o)
+	h.publish("w", "triggers: [{webhook: {respond: finished}}]\nsteps:\n  - {use: other.put, with: {who: \"${{ trigger.body.who }}\"}}\n")
+	for range backlog {
+		h.accept(event("w", map[string]any{"who": "bulk"}))
+	}
+	h.Workers = workers
+	h.start()
+	release := sync.OnceFunc(func() { close(let) })
+	t.Cleanup(release) // also when the test fails, before the engine stops
+	<-began
+	type answer struct {
+		reply engine.Reply
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		reply, err := h.AcceptAndWait(t.Context(), event("w", map[string]any{"who": "person"}))
+		answers <- answer{reply, err}
+	}()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if st, err := h.store.Stats(t.Context()); err != nil || st.Live == backlog+1 {
+			break // it is accepted, behind all the others
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is not accepted")
+		}
+	}
+	release()
+	a := <-answers
+	if a.err != nil || !a.reply.Done || a.reply.Status != engine.StatusSucceeded {
+		t.Fatalf("%+v, %v", a.reply, a.err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if before > 4*workers { // those that were at work when it came, and one in five from then on
+		t.Errorf("%d of %d runs of the backlog went before it", before, backlog)
 	}
 }
