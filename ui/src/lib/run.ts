@@ -23,6 +23,8 @@ export interface RunStep {
   view?: StepView
   tries: TryItem[]
   segments: Segment[]
+  /** Of a loop: those of its rounds that are known, failed ones first. */
+  rounds: StepView[]
 }
 
 /** How long the run took, or takes by now, in ms; at least one, so that shares of it are defined. */
@@ -36,7 +38,8 @@ export function stepsOf(run: RunDetail, now = Date.now()): RunStep[] {
   const span = spanOf(run, now)
   const plan: OutlineItem[] = run.plan.length ? run.plan : (run.steps ?? []).map((s) => ({ id: s.id, kind: s.kind, title: s.name }))
   const known = new Set(plan.map((p) => p.id))
-  const extra = (run.steps ?? []).filter((s) => !known.has(s.id)).map((s): OutlineItem => ({ id: s.id, kind: s.kind || 'use', title: s.name || s.id, depth: 1 }))
+  const roundOf = (s: StepView) => /^(.*)\[\d+\]$/.exec(s.id)?.[1]
+  const extra = (run.steps ?? []).filter((s) => !known.has(s.id) && !known.has(roundOf(s) ?? '')).map((s): OutlineItem => ({ id: s.id, kind: s.kind || 'use', title: s.name || s.id, depth: 1 }))
   let number = 0
   return [...plan, ...extra].map((item) => {
     const view = views.get(item.id)
@@ -54,6 +57,7 @@ export function stepsOf(run: RunDetail, now = Date.now()): RunStep[] {
       view,
       tries,
       segments: view ? segmentsOf(run, view, tries, span, now) : [],
+      rounds: item.kind === 'for_each' ? (run.steps ?? []).filter((s) => roundOf(s) === item.id).sort((a, b) => Number(b.status === 'failed') - Number(a.status === 'failed')) : [],
     }
   })
 }
