@@ -85,6 +85,9 @@ func (b *builder) action(op *operation) (*written, error) {
 	if accept := o.accept(); accept != "" {
 		headers.set("Accept", literal(accept))
 	}
+	if o.sends != "" && o.body == nil { // some services refuse a call without it, even one that has no body
+		headers.set("Content-Type", literal(o.sends))
+	}
 	request.put("query", query)
 	request.put("headers", headers)
 	if body != nil {

@@ -18,7 +18,9 @@ type opened struct {
 	body   *payload // nil: it has none
 	answer *answer  // nil: nothing of use is described
 
-	authorized bool // the header Authorization is among its parameters
+	authorized bool   // the header Authorization is among its parameters
+	accepts    string // what its parameter Accept says is wanted; empty: it says nothing
+	sends      string // the same of Content-Type, for an operation without a body
 }
 
 // parameter is one that is sent outside the body.
@@ -90,7 +92,16 @@ func (c *compiler) open(op *operation) (*opened, error) {
 			case c.secrets[[2]string{in, name}] != nil:
 				continue
 			case in == "header" && reservedHeader(name):
-				o.authorized = o.authorized || strings.EqualFold(name, "authorization")
+				switch strings.ToLower(name) {
+				case "authorization":
+					o.authorized = true
+				case "accept":
+					o.accepts = c.headerValue(node)
+				case "content-type":
+					if o.sends = c.headerValue(node); o.sends == "" && node.flag("required") {
+						o.sends = "application/json"
+					}
+				}
 				continue
 			}
 			p, err := c.parameter(name, in, node)
@@ -122,6 +133,29 @@ func (c *compiler) open(op *operation) (*opened, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// headerValue is the one value that a parameter for a header names, where it is a media type.
+func (c *compiler) headerValue(node *object) string {
+	flat, err := c.flatten(node.value("schema"))
+	if err != nil {
+		return ""
+	}
+	for _, v := range []any{flat.value("const"), flat.value("default"), node.value("default"), firstOnly(flat.list("enum")), firstOnly(node.list("enum")), node.value("example"), flat.value("example")} {
+		if s, ok := v.(string); ok && mediaType.MatchString(s) {
+			return s
+		}
+	}
+	return ""
+}
+
+var mediaType = regexp.MustCompile(`^[a-z]+/[A-Za-z0-9.+_-]+(; ?[A-Za-z0-9=._-]+)*$`)
+
+func firstOnly(list []any) any {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return nil
 }
 
 // reservedHeader reports headers that belong to the request itself (OpenAPI: such parameters are ignored).
@@ -460,10 +494,16 @@ func asExternal(err error, target **externalError) bool {
 
 // accept is the one media type that an operation asks for; empty: the usual one.
 func (o *opened) accept() string {
-	if o.answer == nil {
+	media := o.accepts
+	if media == "" && o.answer == nil {
 		return ""
 	}
-	media := o.answer.media
+	if media == "" {
+		media = o.answer.media
+	}
+	if media == "*/*" { // some answer 406 to anything else
+		return media
+	}
 	if baseMedia(media) == "application/json" || strings.Contains(media, "*") || !strings.Contains(media, "/") || strings.ContainsAny(media, " \r\n,") {
 		return ""
 	}
