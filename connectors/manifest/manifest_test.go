@@ -52,24 +52,35 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// The example of the guide is what newcomers copy: it works as it stands.
+// The examples of the guide are what newcomers copy: they work as they stand.
 func TestGuide(t *testing.T) {
-	text := string(read(t, filepath.Join("..", "..", "docs", "connectors-writing.md")))
-	_, rest, _ := strings.Cut(text, "```yaml\n")
-	example, _, ok := strings.Cut(rest, "```")
-	if !ok {
-		t.Fatal("the guide has no example")
+	rest := string(read(t, filepath.Join("..", "..", "docs", "connectors-writing.md")))
+	found := 0
+	for {
+		_, after, more := strings.Cut(rest, "```yaml\n# connectors/")
+		if !more {
+			break
+		}
+		file, text, _ := strings.Cut(after, "\n")
+		example, behind, _ := strings.Cut(text, "```")
+		rest = behind
+		found++
+		t.Run(file, func(t *testing.T) {
+			m, problems := manifest.Parse(file, []byte(example), nil)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if missing := m.Untested(); missing != nil || len(m.Tests) == 0 {
+				t.Errorf("the example leaves out: %v", missing)
+			}
+			failed, err := m.Run(t.Context(), file)
+			if err != nil || failed != nil {
+				t.Error(err, failed)
+			}
+		})
 	}
-	m, problems := manifest.Parse("acme.yaml", []byte(example), nil)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	if missing := m.Untested(); missing != nil || len(m.Tests) == 0 {
-		t.Errorf("the example leaves out: %v", missing)
-	}
-	failed, err := m.Run(t.Context(), "acme.yaml")
-	if err != nil || failed != nil {
-		t.Error(err, failed)
+	if found != 2 {
+		t.Errorf("the guide has %d examples, not 2", found)
 	}
 }
 
