@@ -1,5 +1,7 @@
 // Every screen and state: what `make screenshots` takes pictures of and the browser tests look at with axe.
 // `server` is one of full, empty; `go` opens it and returns when it shows what it should.
+import { until } from '../scripts/server.mjs'
+
 export const screens = [
   { name: 'welcome', server: 'empty', go: async (p) => { await p.goto(p.base + '/'); await p.getByRole('button', { name: 'When an app sends data, post it to Slack' }).waitFor(); await p.waitForTimeout(200) } },
   { name: 'workflows', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor() } },
@@ -55,7 +57,13 @@ screens.push(
 )
 
 screens.push(
-  { name: 'connections', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('heading', { level: 1 }).waitFor(); await p.waitForTimeout(300) } },
+  { name: 'connections-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByText('Connect your first app').waitFor() } },
+  { name: 'connections', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections'); await p.getByText('Not working').first().waitFor() } },
+  { name: 'connections-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/connections*', (r) => r.abort()); await p.goto(p.base + '/connections'); await p.getByRole('alert').waitFor() } },
+  { name: 'connection', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/sales-slack'); await p.getByRole('link', { name: 'announce' }).waitFor() } },
+  { name: 'connection-failing', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/old-slack'); await p.getByText('Not working').first().waitFor() } },
+  { name: 'connection-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/connections/none'); await p.getByRole('link', { name: 'All connections' }).waitFor() } },
+  { name: 'run-map', server: 'full', go: async (p) => { await versions(p); const run = await until(async () => (await p.server.call('GET', '/api/v1/runs?workflow=route-request&status=succeeded&limit=1')).items[0], { what: 'the run' }); await p.goto(`${p.base}/runs/${run.id}?view=map`); await p.locator('[data-map]').filter({ hasText: 'rounds done' }).waitFor() } },
   { name: 'connections-add', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('button', { name: /Connect an app|Add/ }).first().click(); await p.locator('dialog[open]').waitFor(); await p.waitForTimeout(300) } },
   { name: 'apps', server: 'full', go: async (p) => { await p.goto(p.base + '/apps'); await p.getByRole('link', { name: /Slack/ }).first().waitFor() } },
   { name: 'app', server: 'full', go: async (p) => { await p.goto(p.base + '/apps/slack'); await p.getByRole('heading', { name: 'Slack', level: 1 }).waitFor(); await p.waitForTimeout(200) } },
@@ -188,4 +196,16 @@ ${extra}on_failure:
   if (there.ok) return
   for (const text of [source(10, ''), source(50, '  - name: Note the end\n    set: {done: true}\n'), source(100, '  - name: Note the end\n    set: {done: true}\n')]) await p.server.publish(id, text)
   await fetch(`${p.server.url}/hooks/${id}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ kind: 'order', amount: 240, items: [{ title: 'Loom' }, { title: 'Card' }] }) })
+}
+
+/** Accounts that work, that stopped to work, and that a shop's laws ask about. */
+async function accounts(p) {
+  const there = (await p.server.call('GET', '/api/v1/connections')).items
+  if (there.some((c) => c.name === 'sales-slack')) return
+  const make = (name, body) => p.server.call('POST', '/api/v1/connections', { name, ...body })
+  await make('sales-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/mail' } })
+  await make('old-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/none' } })
+  await make('my-shop', { connector: 'shopify', auth: 'token', values: { shop: 'acme', token: 'shpat_1', signing_secret: 's' } })
+  for (const name of ['sales-slack', 'old-slack']) await p.server.call('POST', `/api/v1/connections/${name}/test`)
+  await p.server.publish('announce', 'name: Announce a sale\ntriggers: [{webhook: {path: announce}}]\nsteps:\n  - use: slack.post_message\n    connection: sales-slack\n    with: {channel: "#sales", text: "A sale"}\n')
 }
