@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	_ "time/tzdata" // schedules name time zones, and a container may have none
@@ -98,7 +99,11 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
 			}
-			return fmt.Errorf("%s what? Say one of its commands", c.CommandPath())
+			var names []string
+			for _, sub := range c.Commands() {
+				names = append(names, sub.Name())
+			}
+			return fmt.Errorf("%s what? Say one of: %s", c.CommandPath(), strings.Join(names, ", "))
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}

@@ -79,6 +79,21 @@ func (o *object) unknown() []*yaml.Node {
 	return rest
 }
 
+// elsewhere has keys that people know from other languages, with what they are looking for.
+var elsewhere = map[string]string{
+	"a step else":      "put the steps into paths: a path without when runs where no other does",
+	"a step otherwise": "a path without when runs where no other does",
+	"a path else":      "a path without when runs where no other does",
+	"a path otherwise": "a path without when runs where no other does",
+	"a path default":   "a path without when runs where no other does",
+	"a step run":       "a step that calls another system is use: http.request, or an action of a connector",
+	"a step http":      "a step that calls another system is use: http.request, or an action of a connector",
+	"a step action":    "an action is named by use, such as use: http.request",
+	"a trigger manual": "every workflow can be started by hand, with bellhop run or in the web UI: leave it out",
+	"a trigger cron":   "write it as schedule: {cron: ...}",
+	"a trigger http":   "write it as webhook: {path: ...}",
+}
+
 // done reports the keys that nobody asked for.
 func (o *object) done() {
 	for _, k := range o.unknown() {
@@ -88,7 +103,10 @@ func (o *object) done() {
 				free = append(free, name)
 			}
 		}
-		hint := didYouMean(k.Value, free)
+		hint := elsewhere[o.what+" "+k.Value]
+		if hint == "" {
+			hint = didYouMean(k.Value, free)
+		}
 		if hint == "" && len(o.asked) > 0 {
 			known := slices.Compact(slices.Sorted(slices.Values(o.asked)))
 			hint = "known here: " + strings.Join(known, ", ")
