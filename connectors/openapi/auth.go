@@ -107,7 +107,7 @@ func (d *Document) secretParams(ops []*operation) map[[2]string]*object {
 			if err != nil || in != "query" && in != "header" || p.object("schema").has("enum") || p.has("enum") {
 				continue
 			}
-			plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name))
+			plain := plainName(name)
 			at := [2]string{in, name}
 			if (keyName.MatchString(plain) || keyWord.MatchString(plain) && keyText.MatchString(p.text("description"))) && (all == nil || all[at] != nil) {
 				found[at] = p
@@ -120,12 +120,22 @@ func (d *Document) secretParams(ops []*operation) map[[2]string]*object {
 	return all
 }
 
+func plainName(name string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name))
+}
+
 // fromParams writes keys that the document has among the parameters.
 func (s *signIn) fromParams(secrets map[[2]string]*object) {
 	places := slices.SortedFunc(maps.Keys(secrets), func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) })
 	var names []string
 	var found []*object
-	for _, at := range places {
+	known := map[string]bool{}
+	for _, at := range places { // headers first: one key may have a place in the query as well
+		plain := strings.TrimPrefix(plainName(at[1]), "x")
+		if known[plain] {
+			continue
+		}
+		known[plain] = true
 		names, found = append(names, at[1]), append(found, &object{members: []member{{"name", at[1]}, {"in", at[0]}}})
 	}
 	s.keys(names, found)

@@ -289,11 +289,11 @@ func (b *builder) assemble(list []*written) error {
 		place.fields.set(f.key, f.val)
 	}
 	if len(b.hosts) > 0 && len(place.hosts) == 0 {
-		place.hosts = []string{hostOf(place.base)}
+		place.hosts = withHost(nil, hostOf(place.base))
 	}
 	for _, h := range append(b.hosts, b.own...) {
-		if len(place.hosts) > 0 && h != "" && !slices.Contains(place.hosts, h) {
-			place.hosts = append(place.hosts, h)
+		if len(place.hosts) > 0 || len(b.hosts) > 0 {
+			place.hosts = withHost(place.hosts, h)
 		}
 	}
 	connection := &object{}
@@ -318,9 +318,7 @@ func (b *builder) assemble(list []*written) error {
 			if c, ok := a.(commented); ok {
 				a = c.val
 			}
-			if u := hostOf(asObject(a).text("token_url")); u != "" && !slices.Contains(hosts, u) {
-				hosts = append(hosts, u)
-			}
+			hosts = withHost(hosts, hostOf(asObject(a).text("token_url")))
 		}
 		m.set("hosts", anys(hosts))
 	}

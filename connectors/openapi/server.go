@@ -112,8 +112,8 @@ func (p *place) read(servers []*object, from string) {
 		p.fields.set("server", field)
 		p.base = "${{ connection.server }}"
 		for _, a := range all {
-			if u, err := url.Parse(a); err == nil && !slices.Contains(p.hosts, u.Hostname()) {
-				p.hosts = append(p.hosts, u.Hostname())
+			if u, err := url.Parse(a); err == nil {
+				p.hosts = withHost(p.hosts, u.Hostname())
 			}
 		}
 	}
@@ -121,6 +121,15 @@ func (p *place) read(servers []*object, from string) {
 		p.todo = append(p.todo, "the document says http: secrets travel in the clear; write https if the service has it")
 		p.notes = append(p.notes, Note{Warning, "defaults.base_url", "the document says http, so secrets travel in the clear: write https if the service has it"})
 	}
+}
+
+// withHost adds a host to those where secrets may go, unless it is one already or none that a manifest can name.
+func withHost(hosts []string, host string) []string {
+	host = strings.ToLower(host)
+	if host == "" || strings.ContainsAny(strings.TrimPrefix(host, "*."), "*/@ ?#") || slices.Contains(hosts, host) {
+		return hosts
+	}
+	return append(hosts, host)
 }
 
 // reach ranks a server by how well it can be called: a relative one comes last, one of the author's machine before it.
