@@ -101,10 +101,12 @@ func (d *Document) begin() error {
 		return errors.New("this is an overlay: name the document that it belongs to, and this file with --overlay")
 	case d.root.has("swaggerVersion"):
 		return errors.New("Swagger 1.x is not read: convert the document to Swagger 2.0 or OpenAPI 3 first")
+	case strings.HasPrefix(d.root.text("kind"), "discovery#"):
+		return errors.New("this is a Google Discovery document: convert it to OpenAPI first")
 	case d.root.has("info") && d.root.has("item"):
 		return errors.New("this is a Postman collection: export it as OpenAPI")
 	default:
-		return errors.New("this is no OpenAPI document: it has neither `openapi` nor `swagger` at its top")
+		return errors.New("this is no OpenAPI document: it has neither `openapi` nor `swagger` at its top: look for openapi.json, openapi.yaml or swagger.json of the service")
 	}
 	if !d.root.has("paths") && d.root.has("webhooks") {
 		return errors.New("the document describes webhooks only: there is no operation to call in it")

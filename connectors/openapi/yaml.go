@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/big"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -36,13 +37,31 @@ func readYAML(src string, b *budget) (any, error) {
 		if errors.Is(err, errDeep) {
 			return nil, errDeep
 		}
-		return nil, fmt.Errorf("this is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, notYAML(src, err)
 	}
 	if len(doc.Content) == 0 {
 		return nil, nil
 	}
 	r := &yamlReader{budget: b, keys: map[string]string{}, shared: map[*yaml.Node]any{}, open: map[*yaml.Node]bool{}}
 	return r.value(doc.Content[0], 0)
+}
+
+// loaderPlace is where the library's messages have the place: "… at L2.C7-L3.C6: text".
+var loaderPlace = regexp.MustCompile(`(?s)^.* at (?:L[0-9]+\.C[0-9]+-)?L([0-9]+)\.C([0-9]+): (.*)$`)
+
+// notYAML says where and why a text cannot be read, as the reader of JSON does.
+func notYAML(src string, err error) error {
+	m := loaderPlace.FindStringSubmatch(err.Error())
+	if m == nil {
+		return fmt.Errorf("this is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	why := m[3]
+	if n, err := strconv.Atoi(m[1]); err == nil {
+		if lines := strings.SplitN(src, "\n", n+1); len(lines) >= n && strings.HasPrefix(lines[n-1], "\t") {
+			why = "the line begins with a tab: YAML is indented with blanks"
+		}
+	}
+	return fmt.Errorf("%s:%s: this is not YAML: %s", m[1], m[2], why)
 }
 
 type yamlReader struct {
