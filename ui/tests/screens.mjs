@@ -63,7 +63,7 @@ screens.push(
   { name: 'connection', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/sales-slack'); await p.getByRole('link', { name: 'announce' }).waitFor() } },
   { name: 'connection-failing', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/old-slack'); await p.getByText('Not working').first().waitFor() } },
   { name: 'connection-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/connections/none'); await p.getByRole('link', { name: 'All connections' }).waitFor() } },
-  { name: 'run-map', server: 'full', go: async (p) => { await versions(p); const run = await until(async () => (await p.server.call('GET', '/api/v1/runs?workflow=route-request&status=succeeded&limit=1')).items[0], { what: 'the run' }); await p.goto(`${p.base}/runs/${run.id}?view=map`); await p.locator('[data-map]').filter({ hasText: 'rounds done' }).waitFor() } },
+  { name: 'run-map', server: 'full', go: async (p) => { await versions(p); const run = await until(async () => (await p.server.call('GET', '/api/v1/runs?workflow=route-request&status=succeeded&limit=1')).items[0], { what: 'the run' }); await p.goto(`${p.base}/runs/${run.id}?view=map`); await p.locator('[data-map]').filter({ hasText: 'of 2 rounds' }).waitFor() } },
   { name: 'connections-add', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('button', { name: /Connect an app|Add/ }).first().click(); await p.locator('dialog[open]').waitFor(); await p.waitForTimeout(300) } },
   { name: 'apps', server: 'full', go: async (p) => { await p.goto(p.base + '/apps'); await p.getByRole('link', { name: /Slack/ }).first().waitFor() } },
   { name: 'app', server: 'full', go: async (p) => { await p.goto(p.base + '/apps/slack'); await p.getByRole('heading', { name: 'Slack', level: 1 }).waitFor(); await p.waitForTimeout(200) } },
@@ -203,7 +203,7 @@ async function accounts(p) {
   const there = (await p.server.call('GET', '/api/v1/connections')).items
   if (there.some((c) => c.name === 'sales-slack')) return
   const make = (name, body) => p.server.call('POST', '/api/v1/connections', { name, ...body })
-  await make('sales-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/mail' } })
+  await make('sales-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/services/T1/B1/x' } })
   await make('old-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/none' } })
   await make('my-shop', { connector: 'shopify', auth: 'token', values: { shop: 'acme', token: 'shpat_1', signing_secret: 's' } })
   for (const name of ['sales-slack', 'old-slack']) await p.server.call('POST', `/api/v1/connections/${name}/test`)

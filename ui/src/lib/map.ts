@@ -27,6 +27,8 @@ export interface MapLine {
   aside: boolean
   /** The list that it leads into or stands in; its color is that of what became of it. */
   list?: string
+  /** The step that it leads to, by the id that runs call it; none: it leads to no single one. */
+  into?: string
   arrow: boolean
 }
 export interface MapPlan {
@@ -75,7 +77,7 @@ function stack(blocks: Block[]): Block {
   const all = new Block(axis + right, 0, axis)
   blocks.forEach((b, i) => {
     if (i > 0) {
-      all.lines.push({ points: [[axis, all.h], [axis, all.h + gap]], aside: false, arrow: true })
+      all.lines.push({ points: [[axis, all.h], [axis, all.h + gap]], aside: false, into: b.boxes[0]?.entry.run_id, arrow: true })
       all.h += gap
     }
     all.add(b, axis - b.axis, all.h)
