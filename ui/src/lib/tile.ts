@@ -2,7 +2,7 @@
 export function tileHue(id: string): number {
   let h = 2166136261
   for (let i = 0; i < id.length; i++) h = Math.imul(h ^ id.charCodeAt(i), 16777619)
-  return ((h >>> 0) ^ (h >>> 13)) % 10
+  return ((h ^ (h >>> 13)) >>> 0) % 10
 }
 
 /** "Google Sheets" is GS, "GitHub" GH, "Slack" Sl. */
