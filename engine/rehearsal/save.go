@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 // expectations. Secrets are taken out of the event first, and the run is rehearsed with what is left; what comes out
 // in another way then, such as a random id, is not expected.
 type AsTest struct {
+	Name       string // of the test; empty: one that says how the run ended
 	ID         engine.RunID
 	Journal    []engine.Record
 	Workflow   *workflow.Workflow // the version that ran
@@ -60,7 +62,7 @@ func (a AsTest) Text(ctx context.Context) (*TestText, error) {
 		return nil, err
 	}
 	test := []workflow.Entry{
-		{Key: "name", Value: fmt.Sprintf("run %s ends as %s", a.ID, view.Status)},
+		{Key: "name", Value: cmp.Or(a.Name, fmt.Sprintf("run %s ends as %s", a.ID, view.Status))},
 		{Key: "trigger", Value: trigger},
 		{Key: "now", Value: a.Journal[0].At.UTC().Format(time.RFC3339Nano)},
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -52,32 +54,107 @@ func (s *Server) replayRoutes() {
 		Description: "Secrets are taken out: known values, and texts whose name says that they are one, such as authorization, cookie, signature or token.",
 		Errors:      []int{http.StatusBadRequest, http.StatusNotFound},
 	}, s.runAsTest)
+	handle(s, huma.Operation{
+		OperationID: "save-run-as-test", Method: http.MethodPost, Path: "/api/v1/runs/{id}/as-test", Tags: []string{"runs"},
+		Summary: "Write a finished run as a test beside its workflow", Description: "It becomes the last test of the file, which keeps every byte that it has.",
+		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict},
+	}, s.saveAsTest)
 }
 
-func (s *Server) runAsTest(ctx context.Context, in *RunID) (*body[*rehearsal.TestText], error) {
-	id, err := in.parse()
+// savedTest is a run as a test, and what saving it beside the workflow does.
+type savedTest struct {
+	rehearsal.TestText
+	Name    string          `json:"name" doc:"Of the test."`
+	File    string          `json:"file" example:"workflows/big-orders.test.yaml"`
+	Lines   []workflow.Line `json:"lines" nullable:"false" doc:"What saving adds to the file, with three lines around."`
+	Blocked string          `json:"blocked,omitempty" doc:"Why it cannot be saved; absent: it can."`
+	Saved   bool            `json:"saved" doc:"It was."`
+}
+
+func (s *Server) runAsTest(ctx context.Context, in *struct {
+	RunID
+	Name string `query:"name" maxLength:"200" doc:"Of the test; empty: one that says how the run ended."`
+},
+) (*body[*savedTest], error) {
+	out, _, err := s.asTest(ctx, &in.RunID, in.Name)
 	if err != nil {
 		return nil, err
+	}
+	return &body[*savedTest]{out}, nil
+}
+
+func (s *Server) saveAsTest(ctx context.Context, in *struct {
+	RunID
+	Body *struct {
+		Name string `json:"name,omitempty" maxLength:"200" doc:"Of the test; empty: one that says how the run ended."`
+	}
+},
+) (*body[*savedTest], error) {
+	name := ""
+	if in.Body != nil {
+		name = in.Body.Name
+	}
+	s.testing.Lock()
+	defer s.testing.Unlock()
+	out, write, err := s.asTest(ctx, &in.RunID, name)
+	if err != nil {
+		return nil, err
+	}
+	if out.Blocked != "" {
+		return nil, fail(http.StatusConflict, "the test cannot be saved: "+out.Blocked, "give it another name, or put its text into "+out.File+" by hand").
+			coded("test_not_saved", "The test was not saved", "The file is as it was.")
+	}
+	if err := write(); err != nil {
+		return nil, err
+	}
+	out.Saved = true
+	return &body[*savedTest]{out}, nil
+}
+
+// asTest makes a test of a run, and the function that writes it beside the workflow.
+func (s *Server) asTest(ctx context.Context, in *RunID, name string) (out *savedTest, write func() error, err error) {
+	id, err := in.parse()
+	if err != nil {
+		return nil, nil, err
 	}
 	recs, err := s.Engine.Store.Read(ctx, id, 0)
 	if errors.Is(err, engine.ErrNotFound) || err == nil && (len(recs) == 0 || recs[0].Head == nil) {
-		return nil, noRun(in.ID)
+		return nil, nil, noRun(in.ID)
 	} else if err != nil {
-		return nil, fmt.Errorf("read run %s: %w", in.ID, err)
+		return nil, nil, fmt.Errorf("read run %s: %w", in.ID, err)
 	}
-	w, err := s.Engine.Version(ctx, recs[0].Head.Workflow, recs[0].Head.Version)
+	owner := recs[0].Head.Workflow
+	w, err := s.Engine.Version(ctx, owner, recs[0].Head.Version)
 	if errors.Is(err, engine.ErrNotFound) {
-		return nil, fail(http.StatusNotFound, "the version that run "+in.ID+" had is not kept any more", "")
+		return nil, nil, fail(http.StatusNotFound, "the version that run "+in.ID+" had is not kept any more", "")
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out, err := rehearsal.AsTest{
-		ID: id, Journal: recs, Workflow: w, Connectors: s.Connectors, Zone: s.Engine.Zone, Redact: s.Engine.Redact,
+	text, err := rehearsal.AsTest{
+		Name: strings.TrimSpace(name), ID: id, Journal: recs, Workflow: w, Connectors: s.Connectors, Zone: s.Engine.Zone, Redact: s.Engine.Redact,
 	}.Text(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("run %s as a test: %w", in.ID, err)
+		return nil, nil, fmt.Errorf("run %s as a test: %w", in.ID, err)
 	}
-	return &body[*rehearsal.TestText]{out}, nil
+	out = &savedTest{TestText: *text, File: "workflows/" + owner + ".test.yaml", Lines: []workflow.Line{}}
+	if one, _ := workflow.ParseTest("", []byte(text.Text)); one != nil && len(one.Tests) == 1 {
+		out.Name = one.Tests[0].Name
+	}
+	if _, err := s.file(owner); err != nil {
+		out.Blocked = "the workflow " + owner + " is not there any more"
+		return out, nil, nil
+	}
+	before, err := s.Folder.ReadTest(owner)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	after, err := workflow.AddTest(before, []byte(text.Text))
+	if err != nil {
+		out.Blocked = err.Error()
+		return out, nil, nil
+	}
+	out.Lines = workflow.DiffLines(before, after, 3)
+	return out, func() error { return s.Folder.WriteTest(owner, after) }, nil
 }
 
 func (s *Server) replay(ctx context.Context, in *struct {

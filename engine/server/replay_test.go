@@ -48,6 +48,29 @@ func TestReplayOverTheAPI(t *testing.T) {
 	h.want(404, "POST", "/api/v1/workflows/none/replay", `{}`)
 }
 
+// TestSaveRunAsTest: a run becomes the last test of the file beside its workflow, and once.
+func TestSaveRunAsTest(t *testing.T) {
+	h := newHouse(t, nil)
+	run, _ := h.want(201, "POST", "/api/v1/workflows/billing/invoice/runs", `{"body": {"total": 120, "token": "hush"}}`)
+	h.finished(run["id"].(string))
+	at := "/api/v1/runs/" + run["id"].(string) + "/as-test"
+	shown, _ := h.want(200, "GET", at+"?name=a+large+one", "")
+	if shown["saved"] != false || shown["blocked"] != nil || shown["name"] != "a large one" || shown["file"] != "workflows/billing/invoice.test.yaml" || len(shown["lines"].([]any)) == 0 {
+		t.Errorf("shown: %v", shown)
+	}
+	if _, err := h.folder.ReadTest("billing/invoice"); err == nil {
+		t.Error("looking wrote the file")
+	}
+	h.want(200, "POST", at, `{"name": "a large one"}`)
+	h.want(409, "POST", at, `{"name": "a large one"}`)
+	h.want(200, "POST", at, `{"name": "the same"}`)
+	text, err := h.folder.ReadTest("billing/invoice")
+	if err != nil || strings.Count(string(text), "- name:") != 2 || strings.Contains(string(text), "hush") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	h.want(404, "POST", "/api/v1/runs/00000000000000000000000000/as-test", `{}`)
+}
+
 // text is totals as a person reads them.
 func text(totals any) string {
 	var parts []string

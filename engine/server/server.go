@@ -92,6 +92,7 @@ type Server struct {
 	draftHooks draftHooks
 	scenes     scenes
 
+	testing   sync.Mutex   // held by who changes a file of tests
 	importing sync.Mutex   // held by the one import of a document that may run
 	apiCalls  atomic.Int64 // under way
 	hookCalls atomic.Int64

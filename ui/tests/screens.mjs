@@ -15,6 +15,7 @@ export const screens = [
   { name: 'runs-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/runs'); await p.getByText('No runs yet').waitFor() } },
   { name: 'runs-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/runs*', (r) => r.abort()); await p.goto(p.base + '/runs'); await p.getByRole('alert').waitFor() } },
   { name: 'run-failed', server: 'full', go: async (p) => openRun(p, 'invoice-to-ledger', 'failed') },
+  { name: 'run-save-test', server: 'full', go: async (p) => { await openRun(p, 'invoice-to-ledger', 'failed'); await p.getByRole('button', { name: 'Save as test' }).click(); await p.getByRole('region', { name: 'Changed lines' }).waitFor() } },
   { name: 'run-decide', server: 'full', go: async (p) => { await openRun(p, 'invoice-to-ledger', 'failed'); await p.getByRole('button', { name: 'Mark as done' }).click(); await p.getByLabel('What it gave back').waitFor() } },
   { name: 'run-filtered', server: 'full', go: async (p) => { await openRun(p, 'lead-intake', 'filtered'); await p.getByRole('button', { name: /Only continue if/ }).click() } },
   { name: 'run-done', server: 'full', go: async (p) => { await openRun(p, 'lead-intake', 'succeeded'); await p.getByRole('button', { name: /Send channel message/ }).click() } },

@@ -118,6 +118,8 @@ export type RunItem = { finished_at: string | null; id: string; /** The run that
 export type RunPage = { items: RunItem[]; /** Cursor of the next page; empty at the end. */ next: string; /** With q: the search stopped at its bound in time; next goes on. */ partial?: boolean; /** With q: how many runs were read for this page. */ scanned?: number }
 export type SampleItem = { at: string; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
 export type SampleView = { at: string; /** What expressions see: trigger, and steps where outputs are known. */ data: Record<string, unknown>; /** How many fields its body or item has. */ fields: number; /** Of a kept sample, or delivery:<id>, or run:<id>. */ id: string; /** It is stored with the draft; else it is there as long as the delivery or the run is. */ kept: boolean; /** Of a delivery. */ method: string; /** Of a delivery, such as kept or refused; of a run its status. */ outcome: string; /** It is used where none is named. */ pinned: boolean; /** Why a delivery was refused or kept. */ reason: string; source: "json" | "delivery" | "run" | "fetch"; /** The first values of the event. */ title: string; /** The id of the trigger. */ trigger: string }
+export type Save_run_as_testRequest = { /** Of the test; empty: one that says how the run ended. */ name?: string }
+export type SavedTest = { /** Why it cannot be saved; absent: it can. */ blocked?: string; /** What keeps the test from passing as it is; mostly none. */ failures: string[]; file: string; /** What saving adds to the file, with three lines around. */ lines: Line[]; /** Of the test. */ name: string; /** It was. */ saved: boolean; /** A test file. */ text: string }
 export type ScheduleState = { last?: string; /** What happens with the times at which the server was off. */ missed: "none" | "last" | "all"; next: string[] | null; /** What a change of clocks does to the next times; absent: none comes before them. */ next_note?: string; /** What happens when the run before has not ended. */ overlap: "queue" | "skip" | "allow"; summary: string }
 export type ScopesItem = { default: string[]; optional: string[] }
 export type SecretItem = { help?: string; multiline?: boolean; name: string; optional?: boolean; pattern?: string; title: string }
@@ -146,7 +148,6 @@ export type Test = { at: string; /** The step says something else since. */ chan
 export type Test_draftRequest = { mode: "pretend" | "really"; /** The event; the pinned one, else the newest, if left out. */ sample?: string }
 export type Test_stepRequest = { /** A person knows that this call does more than read, and wants it made. */ confirmed?: boolean; /** Do not use its output below. */ forget?: boolean; mode: "really" | "preview"; /** The event; the pinned one, else the newest, if left out. */ sample?: string }
 export type TestRun = { run: string }
-export type TestText = { /** What keeps the test from passing as it is; mostly none. */ failures: string[]; /** A test file. */ text: string }
 export type Tested = { label?: string; ok: boolean; /** Why it does not work. */ reason?: string }
 export type TextSaved = { id: string; /** Warnings; the workflow runs in spite of them. */ problems: Problem[]; version: string }
 export type Total = { count: number; outcome: string; step?: string; text: string }
@@ -510,9 +511,15 @@ export interface Calls {
   }
   "GET /runs/{id}/as-test": {
     path: { id: string }
-    query: {  }
+    query: { name?: string }
     body: undefined
-    result: TestText
+    result: SavedTest
+  }
+  "POST /runs/{id}/as-test": {
+    path: { id: string }
+    query: {  }
+    body: Save_run_as_testRequest
+    result: SavedTest
   }
   "POST /runs/{id}/cancel": {
     path: { id: string }

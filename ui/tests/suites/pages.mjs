@@ -1,5 +1,6 @@
 // What the pages around the editor do: the command menu, runs in bulk, dead letters, cursors, approvals, requests of privacy laws.
 import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
 import { seedRuns } from '../bellhop.mjs'
 import { keyboard, pointer } from '../hands.mjs'
 import { until } from '../../scripts/server.mjs'
@@ -51,6 +52,38 @@ export function tests(world) {
       assert.equal(world.sink.calls.length, calls, 'something was sent')
       await page.goto(`${page.base}/runs/${failed}`)
       await alert.getByText('Decided: it counts as done').waitFor()
+    }),
+    ...both('a run becomes a test beside its workflow, without secrets', async (page, hands) => {
+      const id = `saved-${Date.now()}`
+      await bell().publish(id, `triggers:\n  - webhook: {path: ${id}}\nsteps:\n  - id: order\n    set: {total: "\${{ trigger.body.amount * 2 }}"}\n`)
+      const file = `${bell().dir}/workflows/${id}.test.yaml`
+      await hook(id, { amount: 21, api_token: 'hush-hush' })
+      const run = await until(async () => (await bell().call('GET', `/api/v1/runs?workflow=${id}&status=succeeded`)).items[0]?.id, { what: 'the run' })
+      await page.goto(`${page.base}/runs/${run}`)
+      await hands.press(page.getByRole('button', { name: 'Save as test' }))
+      const dialog = page.getByRole('dialog')
+      const lines = dialog.getByRole('region', { name: 'Changed lines' })
+      await lines.getByText(/total: 42/).waitFor()
+      assert.ok(!(await lines.textContent()).includes('hush-hush'), 'a secret is shown')
+      assert.ok(!existsSync(file), 'it wrote before it was told to')
+      await hands.fill(dialog.getByRole('textbox', { name: 'Name of the test' }), 'twice the amount')
+      await lines.getByText(/name: twice the amount/).waitFor()
+      await hands.press(dialog.getByRole('button', { name: 'Write the test' }))
+      await page.getByText(`Saved in workflows/${id}.test.yaml.`).waitFor()
+      const text = readFileSync(file, 'utf8')
+      assert.ok(text.includes('twice the amount') && !text.includes('hush-hush'), text)
+      // From a trial: the same run again, under another name, behind the first.
+      await page.goto(`${page.base}/workflows/${id}?try=${run}`)
+      await hands.press(page.getByRole('dialog').locator('.event[aria-expanded]').first())
+      await hands.press(page.getByRole('button', { name: 'Save as test' }))
+      await hands.fill(page.getByRole('textbox', { name: 'Name of the test' }), 'twice the amount')
+      await page.getByText('there is a test of this name already').waitFor()
+      assert.ok(await page.getByRole('button', { name: 'Write the test' }).isDisabled())
+      await hands.fill(page.getByRole('textbox', { name: 'Name of the test' }), 'once more')
+      await page.getByText('there is a test of this name already').waitFor({ state: 'hidden' })
+      await hands.press(page.getByRole('button', { name: 'Write the test' }))
+      await until(() => readFileSync(file, 'utf8').includes('once more'), { what: 'the second test' })
+      assert.ok(readFileSync(file, 'utf8').startsWith(text), 'the first test was changed')
     }),
     ...both('a failed run: tried again, then left as it is', async (page, hands) => {
       const failed = await runOf('/nothing-here')
