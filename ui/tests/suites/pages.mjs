@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { seedRuns } from '../bellhop.mjs'
+import { axe, overflow } from '../browser.mjs'
 import { keyboard, pointer } from '../hands.mjs'
 import { until } from '../../scripts/server.mjs'
 import { scene } from '../scene.mjs'
@@ -139,6 +140,23 @@ export function tests(world) {
       await until(async () => (await bell().call('GET', '/api/v1/runs?workflow=refunds&status=succeeded')).items.length > 0, { what: 'the approved run' })
       await until(async () => (await bell().call('GET', '/api/v1/runs?workflow=invoice-to-ledger&needs=decision')).items.length === 0, { what: 'the decision' })
     }),
+    task(
+      'on a phone the bar has three places and More, with all the rest',
+      async (page) => {
+        await page.goto(page.base + '/workflows')
+        await page.getByRole('navigation').getByRole('button', { name: 'More' }).click()
+        const sheet = page.getByRole('list', { name: 'More' })
+        for (const name of ['Apps', 'Templates', 'Settings']) await sheet.getByRole('link', { name }).waitFor()
+        await sheet.getByRole('button', { name: 'Search' }).waitFor()
+        assert.deepEqual(await axe(page), [])
+        assert.ok((await overflow(page)) <= 0)
+        await page.screenshot({ path: new URL('../../screenshots/more-390.png', import.meta.url).pathname })
+        await sheet.getByRole('link', { name: 'Apps' }).click()
+        await page.waitForURL('**/apps')
+        await sheet.waitFor({ state: 'hidden' })
+      },
+      { width: 390, height: 844 },
+    ),
     task('the command menu opens a workflow, turns it off, goes to a page', async (page) => {
       await page.goto(page.base + '/settings')
       await page.getByRole('heading', { name: 'Settings', level: 1 }).waitFor()
