@@ -38,7 +38,7 @@ func TestFaultPoints(t *testing.T) {
 	needsBuild(t)
 	binary := filepath.Join(t.TempDir(), "bellhop")
 	goCommand(t, ".", "build", "-tags", "failpoint", "-o", binary, ".")
-	tests := []struct{ onDisk, fail string }{
+	tests := []struct{ onDisk, fail string }{ // a point of parking is one of a trial whose runs wait
 		{"nothing: before the accept is given to the writer", "accept.before=kill:9"},
 		{"nothing, or the whole batch: before a commit", "commit.before=kill:25"},
 		{"a batch whose callers were not told", "commit.after=kill:25"},
@@ -61,19 +61,26 @@ func TestFaultPoints(t *testing.T) {
 		{"not stored, no answer: result", "result.before=error:7"},
 		{"a slow commit", "commit.before=sleep:25"},
 		{"a slow archive", "archive.written=sleep:1"},
+		{"a run that wanted to wait", "park.before=kill:3"},
+		{"a run that waits", "park.after=kill:3"},
+		{"stored, the answer lost: a wait", "park.after=error:3"},
+		{"not stored, no answer: a wait", "park.before=error:3"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.fail, func(t *testing.T) {
 			t.Parallel()
-			tr := newTrial(t)
+			tr, rest := newTrial(t), 5*time.Millisecond
+			if strings.HasPrefix(tt.fail, "park") {
+				tr, rest = newWaitsTrial(t), 100*time.Millisecond
+			}
 			tr.v.bin = binary
 			tr.v.env = []string{"BELLHOP_FAIL=" + tt.fail}
 			kills := strings.Contains(tt.fail, "kill")
 			tr.v.start()
 			tr.v.ready()
-			stop := tr.load(4)
+			stop := tr.loadEvery(4, rest)
 			if kills {
-				if code := tr.v.exit(30 * time.Second); code != -1 || tr.v.late {
+				if code := tr.v.exit(2 * time.Minute); code != -1 || tr.v.late {
 					t.Errorf("the process ended with %d, late %v, want it killed at the point", code, tr.v.late)
 				}
 			} else {
@@ -147,7 +154,7 @@ func TestFaultPointsOfBbolt(t *testing.T) {
 			tr.v.kill()
 			tr.v.env = []string{"GOFAIL_FAILPOINTS=" + point}
 			tr.v.start()
-			if code := tr.v.exit(30 * time.Second); code < 1 {
+			if code := tr.v.exit(2 * time.Minute); code < 1 {
 				t.Errorf("the process ended with %d, want an error", code)
 			}
 			tr.v.env = nil

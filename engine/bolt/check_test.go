@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,65 @@ func TestCheckFindsDamage(t *testing.T) {
 		if err := os.WriteFile(path, whole, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if r := check(t, dir); len(r.Findings) > 0 {
+		t.Errorf("mended: %+v", r.Findings)
+	}
+}
+
+// TestFaultFilesOfLargeValues flips bytes in every page of a file that holds a part of a waiting run's journal, cuts it off
+// at many places and puts another's in its place: check names the run each time, and the others are as they were.
+func TestFaultFilesOfLargeValues(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, bolt.Options{})
+	for i := range 4 {
+		n := largeRun("w", 300<<10)
+		if n.NotBefore = time.Now().Add(time.Hour); i > 1 {
+			n.Data = event(i)
+		}
+		accept(t, s, n)
+	}
+	closeStore(t, s)
+	files := blobFiles(t, dir)
+	if len(files) != 2 {
+		t.Fatalf("%d files, want 2", len(files))
+	}
+	path := filepath.Join(dir, "blobs", files[0])
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(filepath.Join(dir, "blobs", files[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	try := func(what string, src []byte) {
+		t.Helper()
+		tries++
+		if err := os.WriteFile(path, src, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := check(t, dir)
+		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Problem, runOf(t, files[0]).String()) || r.Live != 4 {
+			t.Errorf("%s: %d runs, findings %+v", what, r.Live, r.Findings)
+		}
+	}
+	for page := range len(whole) / 4096 {
+		src := append([]byte{}, whole...)
+		for i := range 8 {
+			src[page*4096+rand.IntN(4088)+i] ^= 0x5a
+		}
+		try(fmt.Sprint("page ", page), src)
+	}
+	for i := range 16 {
+		try(fmt.Sprintf("cut to %d sixteenths", i), whole[:len(whole)*i/16])
+	}
+	try("longer", append(append([]byte{}, whole...), 0))
+	try("another's", other)
+	t.Logf("%d ways of damage, all found", tries)
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if r := check(t, dir); len(r.Findings) > 0 {
 		t.Errorf("mended: %+v", r.Findings)

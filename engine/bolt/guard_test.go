@@ -223,10 +223,10 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	}
 }
 
-// TestDamageIsNeverSilent flips bytes in every page of a database with runs that are ready, runs that wait and large
+// TestFaultDamageIsNeverSilent flips bytes in every page of a database with runs that are ready, runs that wait and large
 // ones. The store refuses to open, or every accepted run is listed and reads as it was, or it shows as quarantined or as
 // an error; the process lives.
-func TestDamageIsNeverSilent(t *testing.T) {
+func TestFaultDamageIsNeverSilent(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, bolt.Options{})
 	data := map[engine.RunID]string{}
