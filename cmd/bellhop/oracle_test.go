@@ -301,7 +301,7 @@ func (tr *trial) count() int {
 	return len(tr.acked)
 }
 
-// figures are what a trial came to. All but reEffect and unknown must be 0.
+// figures are what a trial came to. All but reEffect, unknown and givenUp must be 0.
 type figures struct {
 	acked     int
 	lost      int // acknowledged, and no run of it that ended well or says that nobody knows
@@ -312,18 +312,19 @@ type figures struct {
 	outOfLane int // a run had an effect after a later run of its lane
 	reEffect  int // an effect came again with the same key: a crash cut it off before its result was recorded
 	unknown   int // runs with a step that is left to a person
+	givenUp   int // runs that were executing in three kills, or whose child was: they are not tried again, and a person sees them
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%d events acknowledged: lost %d, dup-run %d, dup-effect %d, phantom %d, other key %d, out of lane %d; re-effect %d, unknown %d",
-		f.acked, f.lost, f.dupRun, f.dupEffect, f.phantom, f.otherKey, f.outOfLane, f.reEffect, f.unknown)
+	return fmt.Sprintf("%d events acknowledged: lost %d, dup-run %d, dup-effect %d, phantom %d, other key %d, out of lane %d; re-effect %d, unknown %d, given up %d",
+		f.acked, f.lost, f.dupRun, f.dupEffect, f.phantom, f.otherKey, f.outOfLane, f.reEffect, f.unknown, f.givenUp)
 }
 
 func (f figures) bad() bool { return f.lost+f.dupRun+f.dupEffect+f.phantom+f.otherKey+f.outOfLane > 0 }
 
 type endedRun struct {
-	ID, Status, Reason string
-	Steps              []struct{ ID, Status string }
+	ID, Status, Reason, Summary string
+	Steps                       []struct{ ID, Status string }
 }
 
 var errNoRun = errors.New("there is no such run")
@@ -403,6 +404,9 @@ func (tr *trial) judge() figures {
 		}
 		if cut {
 			f.unknown++
+		} else if strings.Contains(r.Summary, "crashed the engine") { // by chance: it was executing in three kills
+			f.givenUp++
+			tr.t.Logf("given up: event %s: run %+v", event, r)
 		} else if r.Status != "succeeded" || count[place{r.ID, "three"}] == 0 {
 			f.lost++
 			tr.t.Logf("lost: event %s: run %+v, effects %d", event, r, count[place{r.ID, "three"}])

@@ -93,6 +93,43 @@ func TestARunThatWaitsForARetryIsNotBlamedForACrash(t *testing.T) {
 	}
 }
 
+// A short wait is held in memory, and its journal ends with its start, or with the note of an earlier crash.
+func TestARunInAShortWaitIsNotBlamedForACrash(t *testing.T) {
+	for name, tt := range map[string]struct {
+		until time.Duration
+		more  []engine.Record
+		want  int
+	}{
+		"waiting":                     {time.Hour, nil, 0},
+		"waiting since before":        {time.Hour, []engine.Record{{Kind: engine.KindClaimed, Attempt: 1}}, 0},
+		"due":                         {-time.Second, nil, 1},
+		"beside a step that is begun": {time.Hour, []engine.Record{{Kind: engine.KindStepStarted, Step: "b", Attempt: 1}}, 1},
+		"behind it": {time.Hour, []engine.Record{
+			{Kind: engine.KindStepCompleted, Step: "a", Attempt: 1, Status: engine.StatusSucceeded}, {Kind: engine.KindStepStarted, Step: "b", Attempt: 1},
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, bolt.Options{})
+			accept(t, s, newRun("w"))
+			c, at := claim(t, s), time.Now()
+			recs := append([]engine.Record{{Kind: engine.KindStepStarted, Step: "a", Attempt: 1, Until: at.Add(tt.until)}}, tt.more...)
+			for i := range recs {
+				recs[i].Seq, recs[i].At = c.Seq+uint32(i), at
+			}
+			if err := s.Append(context.Background(), c, recs, engine.Then{Kind: engine.Continue}); err != nil {
+				t.Fatal(err)
+			}
+			s.Crash()
+			s = open(t, dir, bolt.Options{})
+			defer closeStore(t, s)
+			if c := claim(t, s); c.Takeovers != tt.want {
+				t.Errorf("%d takeovers, want %d", c.Takeovers, tt.want)
+			}
+		})
+	}
+}
+
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, bolt.Options{})

@@ -22,6 +22,7 @@ type loaded struct {
 	asleep bool
 	last   engine.Record
 	lane   string
+	begun  map[string]time.Time // steps without an outcome, and until when each waits; zero: it does not
 	damage error
 }
 
@@ -253,6 +254,15 @@ func (l *loaded) fold(rec *engine.Record, order uint64) error {
 	default:
 		l.asleep = false
 	}
+	switch rec.Kind {
+	case engine.KindStepStarted:
+		if l.begun == nil {
+			l.begun = map[string]time.Time{}
+		}
+		l.begun[rec.Step] = rec.Until
+	case engine.KindStepCompleted, engine.KindStepFailed:
+		delete(l.begun, rec.Step)
+	}
 	r.started = r.started || begins(rec)
 	l.last = *rec
 	l.last.Data = nil
@@ -262,9 +272,19 @@ func (l *loaded) fold(rec *engine.Record, order uint64) error {
 	return nil
 }
 
-// waits reports whether the run is between two attempts of a step, which crashes nothing.
+// waits reports whether the run is between two attempts of a step, or in a wait that is held in memory because it is
+// short: that crashes nothing.
 func (l *loaded) waits() bool {
-	return l.last.Kind == engine.KindStepFailed && l.last.Until.After(now())
+	at := now()
+	if l.last.Kind == engine.KindStepFailed {
+		return l.last.Until.After(at)
+	}
+	for _, until := range l.begun {
+		if !until.After(at) {
+			return false
+		}
+	}
+	return len(l.begun) > 0
 }
 
 // rowOf makes the row of a finished run from its journal.
