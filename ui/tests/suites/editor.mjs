@@ -217,6 +217,21 @@ export function tests(world) {
       await draftHas(two, '> 100')
       await page.getByText('Somebody else changed this draft while you typed').waitFor({ state: 'hidden' })
     }),
+    ...both('a first publish: a connection that does not work is said, and who is to hear of failures is asked', async (page, hands) => {
+      const sick = id('sick')
+      const name = `mute-${sick}`
+      await bell().call('POST', '/api/v1/connections', { name, connector: 'slack', auth: 'webhook', values: { url: `${world.sink.url}/nothing-here` } })
+      await bell().call('POST', `/api/v1/connections/${name}/test`).catch(() => {})
+      await bell().call('POST', '/api/v1/drafts', { id: sick, text: `triggers:\n  - webhook: {path: ${sick}}\nsteps:\n  - use: slack.post_message\n    connection: ${name}\n    with: {channel: "#sales", text: Hello}\n` })
+      const { state } = await bell().call('GET', `/api/v1/connections/${name}`)
+      await page.goto(`${page.base}/workflows/${sick}`)
+      await hands.press(page.getByRole('button', { name: 'Review and publish' }))
+      await page.getByText(state === 'failing' ? new RegExp(`The connection ${name}`) : /connection that the steps use/).waitFor()
+      await hands.press(page.getByRole('button', { name: 'Publish and turn on' }))
+      await page.getByText('Nobody is told yet when a workflow begins to fail.').waitFor()
+      await hands.press(page.getByRole('button', { name: 'Tell me when it fails' }))
+      await page.waitForURL('**/settings')
+    }),
     task(
       'a restart of the server while somebody edits loses nothing',
       async (page) => {
