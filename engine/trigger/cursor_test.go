@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -452,14 +453,19 @@ func TestCopyBeginsAnew(t *testing.T) {
 // A poll that a connector defines has a cursor like any other, and what it calls its place goes back with it.
 func TestConnectorPollHasACursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var entries []connectors.Item
 		begun := time.Now()
 		add := func(key string) {
+			mu.Lock()
+			defer mu.Unlock()
 			entries = append(entries, connectors.Item{Key: key, Version: time.Now().UTC().Format(time.RFC3339Nano), Body: map[string]any{"id": key}})
 		}
 		log := &connectors.Connector{ID: "log", Title: "Log", Version: "1.0.0", Triggers: []connectors.Trigger{{
 			Name: "entry", Title: "Entry", Poll: &connectors.Poll{Every: time.Minute, Emit: "each", First: "baseline",
 				Fetch: func(_ context.Context, _ *connectors.Call, place any, _ time.Time) ([]connectors.Item, any, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					after, _ := place.(string)
 					var found []connectors.Item
 					for _, e := range entries {

@@ -204,8 +204,8 @@ async function accounts(p) {
   const there = (await p.server.call('GET', '/api/v1/connections')).items
   if (there.some((c) => c.name === 'sales-slack')) return
   const make = (name, body) => p.server.call('POST', '/api/v1/connections', { name, ...body })
-  await make('sales-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/services/T1/B1/x' } })
-  await make('old-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.outside + '/none' } })
+  await make('sales-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.sink.url + '/services/T1/B1/x' } })
+  await make('old-slack', { connector: 'slack', auth: 'webhook', values: { url: p.server.sink.url + '/nothing-here' } })
   await make('my-shop', { connector: 'shopify', auth: 'token', values: { shop: 'acme', token: 'shpat_1', signing_secret: 's' } })
   for (const name of ['sales-slack', 'old-slack']) await p.server.call('POST', `/api/v1/connections/${name}/test`)
   await p.server.publish('announce', 'name: Announce a sale\ntriggers: [{webhook: {path: announce}}]\nsteps:\n  - use: slack.post_message\n    connection: sales-slack\n    with: {channel: "#sales", text: "A sale"}\n')
