@@ -363,7 +363,10 @@ func TestPollSendsValidators(t *testing.T) {
 	await(t, "two answers of 304", func() bool { return unchanged.Load() >= 2 })
 	set(`[{"id": "a"}, {"id": "b"}]`)
 	await(t, "a run", func() bool { return len(h.found(t, "w")) > 0 })
-	await(t, "304 again", func() bool { return unchanged.Load() >= 3 })
+	await(t, "304 again", func() bool {
+		polls := h.state(t, "w").Polls
+		return unchanged.Load() >= 3 && len(polls) > 0 && polls[0].Unchanged
+	})
 	stop()
 	if full.Load() != 2 {
 		t.Errorf("%d full answers, want 2", full.Load())
