@@ -589,8 +589,8 @@ func TestCatchUp(t *testing.T) {
 	for range 2 {
 		h = h.again(vault)
 		h.live(t, w)
+		asked := len(p.since) // nobody runs now
 		stop = work(t, h.Run)
-		asked := len(p.since)
 		eventually(t, "asked for what was missed", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.since) > asked })
 		eventually(t, "two runs", func() bool { return len(h.events(t, "a")) == 2 })
 		stop()
