@@ -200,6 +200,7 @@ func (r *reader) path(n *yaml.Node) *pathTemplate {
 			r.Misread(n, "path", err)
 			return p
 		}
+		r.note(n, "path", t.Refs())
 		p.parts = append(p.parts, pathPart{text: t})
 	}
 	if last < len(text) {
@@ -234,6 +235,7 @@ func (r *reader) actions(n *yaml.Node) {
 
 func (r *reader) action(key, n *yaml.Node) {
 	a := r.src.actions[key.Value]
+	first := len(r.readings)
 	o := r.Object(n, "an action")
 	ca := connectors.Action{Name: key.Value}
 	ca.Title = o.Text("title")
@@ -281,6 +283,7 @@ func (r *reader) action(key, n *yaml.Node) {
 			a.fields = append(a.fields, &field{name: "limit", place: "none"})
 		}
 	}
+	r.checkInputs(first, a.input)
 	ca.Input = a.input
 	ca.Do = a.do
 	for _, f := range a.fields {

@@ -148,6 +148,17 @@ func (r *reader) test(n *yaml.Node) *connectors.Test {
 	if n := o.Value("with"); n != nil {
 		t.Input = asObject(r.Data(n))
 	}
+	if n := o.Take("use"); n != nil {
+		r.later = append(r.later, func() {
+			if a := r.src.actions[use]; a != nil {
+				given := map[string]bool{}
+				for name := range t.Input {
+					given[name] = true
+				}
+				r.given(n, a, given)
+			}
+		})
+	}
 	o.Done()
 	title := r.c.Title
 	t.Judge = func(output any) (string, error) {
@@ -171,6 +182,7 @@ func (r *reader) test(n *yaml.Node) *connectors.Test {
 
 // auth reads one way to sign calls.
 func (r *reader) auth(n *yaml.Node, taken map[string]string) {
+	first := len(r.readings)
 	o := r.Object(n, "an auth")
 	s := &scheme{src: r.src, id: o.Text("id"), kind: o.Word("type", "", authTypes...)}
 	out := connectors.AuthScheme{ID: s.id, Type: s.kind, Title: o.Text("title"), Help: o.Text("help")}
@@ -274,6 +286,7 @@ func (r *reader) auth(n *yaml.Node, taken map[string]string) {
 		}
 	}
 	r.apply(o, s)
+	r.checkSecrets(first, s, &out)
 	if out.Title == "" {
 		out.Title = map[string]string{
 			connectors.AuthKeys: "Key", connectors.AuthBasic: "User name and password", connectors.AuthBearer: "Token", connectors.AuthURL: "Address",

@@ -36,6 +36,8 @@ func (r *reader) endpoints(n *yaml.Node) {
 var contentTypes = []string{"json", "form", "xml", "text", "multipart"}
 
 func (r *reader) endpoint(key, n *yaml.Node) {
+	first := len(r.readings)
+	var keep []string
 	o := r.Object(n, "an endpoint")
 	e := connectors.Endpoint{ID: key.Value, Title: o.Text("title"), Help: o.Text("help"), ContentType: o.Word("content_type", "json", contentTypes...)}
 	setup := o.Word("setup", "", "manual", "subscribe")
@@ -49,7 +51,7 @@ func (r *reader) endpoint(key, n *yaml.Node) {
 	case setup == "manual" && sub != nil:
 		r.Errorf(sub, "write setup: subscribe", "an endpoint that is set up by hand does not subscribe")
 	case sub != nil:
-		e.Subscribe = r.subscribe(sub)
+		e.Subscribe, keep = r.subscribe(sub)
 	}
 	if setup == "manual" && e.Help == "" {
 		o.Need("help", "where a person enters the address, such as Settings > Webhooks")
@@ -88,6 +90,7 @@ func (r *reader) endpoint(key, n *yaml.Node) {
 		e.CatchUp = r.catchUp(n)
 	}
 	o.Done()
+	r.checkKept(first, keep)
 	r.c.Endpoints = append(r.c.Endpoints, e)
 }
 
@@ -231,15 +234,18 @@ func (r *reader) callerOf(o *workflow.Object, s *expression.Scope) *caller {
 	c := &caller{src: r.src, use: o.Text("use")}
 	if n := o.Need("use", "an action of this connector"); n != nil {
 		r.later = append(r.later, func() {
-			if a := r.src.actions[c.use]; a == nil {
+			a := r.src.actions[c.use]
+			if a == nil {
 				r.Errorf(n, workflow.Known(c.use, keysOf(r.src.actions)), "there is no action %q", c.use)
-			} else if c.with != nil {
+				return
+			}
+			given := map[string]bool{}
+			if c.with != nil {
 				for _, f := range c.with.Fields {
-					if _, ok := a.input.Properties[f.Key]; !ok {
-						r.Errorf(n, workflow.Known(f.Key, a.input.Order), "%s has no input %q", c.use, f.Key)
-					}
+					given[f.Key] = true
 				}
 			}
+			r.given(n, a, given)
 		})
 	}
 	if n := o.Value("with"); n != nil {
@@ -249,6 +255,20 @@ func (r *reader) callerOf(o *workflow.Object, s *expression.Scope) *caller {
 		}
 	}
 	return c
+}
+
+// given checks which inputs a call of another action names.
+func (r *reader) given(n *yaml.Node, a *action, inputs map[string]bool) {
+	for _, name := range keysOf(inputs) {
+		if _, ok := a.input.Properties[name]; !ok {
+			r.Errorf(n, workflow.Known(name, a.input.Order), "%s has no input %q", a.name, name)
+		}
+	}
+	for _, name := range a.input.Required {
+		if !inputs[name] {
+			r.Errorf(n, "give it under with", "%s needs the input %q", a.name, name)
+		}
+	}
 }
 
 func (r *reader) caller(n *yaml.Node, what string, s *expression.Scope) *caller {
@@ -288,7 +308,8 @@ func hookWords(c *connectors.Call, h connectors.Hook, s *source) words {
 	}
 }
 
-func (r *reader) subscribe(n *yaml.Node) *connectors.Subscribe {
+// subscribe also returns the names of what it keeps of the answer.
+func (r *reader) subscribe(n *yaml.Node) (*connectors.Subscribe, []string) {
 	o := r.Object(n, "subscribe")
 	c := r.callerOf(o, inHook)
 	keep := r.programs(o.Value("keep"), "keep", inKept)
@@ -320,7 +341,7 @@ func (r *reader) subscribe(n *yaml.Node) *connectors.Subscribe {
 		}
 		return kept, secret, nil
 	}
-	return s
+	return s, keysOf(keep)
 }
 
 func sinceRoot(t time.Time) map[string]any {
@@ -382,6 +403,7 @@ func (r *reader) triggers(n *yaml.Node) {
 }
 
 func (r *reader) trigger(key, n *yaml.Node, names []string) {
+	first := len(r.readings)
 	o := r.Object(n, "a trigger")
 	t := connectors.Trigger{Name: key.Value, Title: o.Text("title"), Summary: o.Text("summary"), Show: o.Word("show", "", "main", "more", "hidden")}
 	o.Need("title", "a few words for people, such as New message")
@@ -405,6 +427,7 @@ func (r *reader) trigger(key, n *yaml.Node, names []string) {
 	}
 	r.sample(o, &t.Sample, &t.Output, false)
 	o.Done()
+	r.checkInputs(first, t.Input)
 	r.c.Triggers = append(r.c.Triggers, t)
 }
 

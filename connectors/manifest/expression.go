@@ -62,6 +62,7 @@ func (r *reader) program(n *yaml.Node, what string, s *expression.Scope) *expres
 		r.Misread(n, what, err)
 		return nil
 	}
+	r.note(n, what, p.Refs())
 	return p
 }
 
@@ -79,6 +80,7 @@ func (r *reader) template(n *yaml.Node, what string, s *expression.Scope) *expre
 		r.Misread(n, what, err)
 		return nil
 	}
+	r.note(n, what, t.Refs())
 	return t
 }
 
@@ -112,6 +114,7 @@ func (r *reader) tree(n *yaml.Node, what string, s *expression.Scope) *expressio
 			r.Misread(n, what, err)
 			return t
 		}
+		r.note(n, what, tpl.Refs())
 		t.Literal, t.Template = nil, tpl
 	}
 	return t

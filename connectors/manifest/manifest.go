@@ -71,6 +71,7 @@ type reader struct {
 
 	scope *expression.Scope // of the request that is read: one of a login sees secrets
 
+	readings    []reading // of names that are checked when the part of the file is read that defines them
 	expressions int
 	later       []func() // checks that need the whole file
 	hasHosts    bool
@@ -118,6 +119,7 @@ func (r *reader) manifest(root *yaml.Node, fileID string, files fs.FS) {
 	for _, check := range r.later {
 		check()
 	}
+	r.checkConnection()
 	r.literalHosts(o)
 	r.tests(o.Value("tests"))
 	o.Done()

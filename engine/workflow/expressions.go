@@ -411,6 +411,11 @@ func (r *reader) resolveTrigger(ref reference) {
 	if field == "raw" {
 		r.w.UsesRaw = true
 	}
+	if field == "headers" && len(ref.Path) > 2 {
+		if lower := strings.ToLower(ref.Path[2]); lower != ref.Path[2] { // it would never be there
+			r.errorf(r.at(ref), fmt.Sprintf("write trigger.headers[%q]", lower), "the names of headers are in lower case")
+		}
+	}
 	if slices.Contains(triggerFields[""], field) {
 		return
 	}
