@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/folder"
@@ -39,7 +40,8 @@ kept: the run is in no history, and "store" begins empty. The exit code is 1 whe
 			if err != nil {
 				return err
 			}
-			f, w, err := a.openWorkflow(*dir, args[0])
+			registry, redactor := registry(), &secret.Redactor{}
+			f, w, err := a.openWorkflow(*dir, args[0], registry)
 			if err != nil {
 				return err
 			}
@@ -48,7 +50,6 @@ kept: the run is in no history, and "store" begins empty. The exit code is 1 whe
 			if err != nil {
 				return err
 			}
-			registry, redactor := registry(), &secret.Redactor{}
 			way := outbound.Options{Allow: settings.Outbound.Allow, UserAgent: "Bellhop/" + version}
 			client, dial := outbound.New(way), outbound.Dialer(way)
 			connections := secret.New(settings.Connections, registry, secret.Options{Dir: f.Dir(), Redactor: redactor, HTTP: client, Dial: dial})
@@ -70,9 +71,10 @@ kept: the run is in no history, and "store" begins empty. The exit code is 1 whe
 	return c
 }
 
-// openWorkflow finds a workflow by its id in the folder, or by the path of its file.
-func (a *app) openWorkflow(dir, name string) (*folder.Folder, *workflow.Workflow, error) {
-	o := folder.Options{Connectors: registry()}
+// openWorkflow finds a workflow by its id in the folder, or by the path of its file. The folder's own connectors come
+// to the registry.
+func (a *app) openWorkflow(dir, name string, registry *connectors.Registry) (*folder.Folder, *workflow.Workflow, error) {
+	o := folder.Options{Connectors: registry}
 	var f *folder.Folder
 	var err error
 	if strings.HasSuffix(name, ".yaml") {
