@@ -470,6 +470,9 @@ func (r *reader) placeFields(n *yaml.Node, a *action, used map[string]bool) {
 		if f.style == "" {
 			f.style = a.style
 		}
+		if f.explode = f.style == "" || f.style == "form" || f.style == "deep_object"; f.given != nil {
+			f.explode = *f.given
+		}
 		if f.place == "variables" && a.shape != "graphql" {
 			r.Errorf(n, "", "at: variables.%s needs a request with graphql", strings.Join(f.path, "."))
 		}

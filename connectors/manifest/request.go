@@ -218,7 +218,7 @@ func (d *draft) put(f *field, v any) error {
 	case "query":
 		addQuery(d.query, f.path[0], v, f.style, f.explode)
 	case "header":
-		return d.setHeader(f.path[0], joined(v))
+		return d.setHeader(f.path[0], joined(v, ","))
 	case "cookie":
 		addCookie(d.header, f.path[0], url.QueryEscape(textOf(v)))
 	case "body":
@@ -277,17 +277,22 @@ func put(object map[string]any, path []string, v any) error {
 // textOf is a value as it stands in an address or a header: nothing for nil.
 func textOf(v any) string { return value.Text(v) }
 
-// joined is a list with commas, or the text of anything else (style simple of OpenAPI).
-func joined(v any) string {
-	list, ok := v.([]any)
-	if !ok {
+// joined is a list, or the names and values of an object, with a separator between; of anything else it is the text.
+func joined(v any, separator string) string {
+	var texts []string
+	switch x := v.(type) {
+	case []any:
+		for _, item := range x {
+			texts = append(texts, textOf(item))
+		}
+	case map[string]any:
+		for _, name := range keysOf(x) {
+			texts = append(texts, name, textOf(x[name]))
+		}
+	default:
 		return textOf(v)
 	}
-	texts := make([]string, len(list))
-	for i, item := range list {
-		texts[i] = textOf(item)
-	}
-	return strings.Join(texts, ",")
+	return strings.Join(texts, separator)
 }
 
 // addQuery adds a parameter in one of the styles of OpenAPI 3.1.
@@ -313,7 +318,7 @@ func addQuery(q url.Values, name string, v any, style string, explode bool) {
 			}
 			return
 		}
-		q.Add(name, strings.ReplaceAll(joined(x), ",", separator))
+		q.Add(name, joined(x, separator))
 	case map[string]any:
 		if style == "deep_object" {
 			for _, p := range deep(name, x) {
@@ -327,7 +332,7 @@ func addQuery(q url.Values, name string, v any, style string, explode bool) {
 			}
 			return
 		}
-		q.Add(name, textOf(x))
+		q.Add(name, joined(x, ","))
 	default:
 		q.Add(name, textOf(v))
 	}

@@ -229,6 +229,7 @@ type field struct {
 	place   string   // path, query, header, cookie, body, variables, none; empty: by the method
 	path    []string // below the place; empty for body: the whole of it
 	style   string   // of lists and objects in queries and forms: form, deep_object, space_delimited, pipe_delimited
+	given   *bool    // explode as the file says it; nil: by the style
 	explode bool
 	options *options
 	further *further
@@ -251,10 +252,13 @@ func (r *reader) input(n *yaml.Node, what string) (connectors.Schema, []*field) 
 				continue
 			}
 			schema, o := r.openSchema(sub, key.Value)
-			f := &field{name: key.Value, explode: true}
+			f := &field{name: key.Value}
 			r.at(o, f)
 			f.style = o.Word("style", "", "form", "deep_object", "space_delimited", "pipe_delimited")
-			f.explode = o.Bool("explode", f.style == "" || f.style == "form" || f.style == "deep_object")
+			if o.Take("explode") != nil {
+				explode := o.Bool("explode", false)
+				f.given = &explode
+			}
 			schema.Suffix = o.Text("suffix")
 			f.options = r.options(o.Value("options"), &schema)
 			f.further = r.further(o.Value("fields_from"), &schema)
