@@ -560,9 +560,9 @@ func (b *builder) wholeBody(w *written, flat *object, names map[string]bool, hea
 
 // inputs writes the form: what is required first, the rest behind "more".
 func (b *builder) inputs(w *written) {
-	const few = 5 // optional inputs that a form shows at once where nothing is required
+	const few = 5 // optional inputs that a form shows at once where nothing is required but what names the thing
 	required, props := []any{}, &object{}
-	needed := slices.ContainsFunc(w.inputs, func(i *input) bool { return i.required })
+	needed := slices.ContainsFunc(w.inputs, func(i *input) bool { return i.required && !strings.Contains(w.path, "{"+i.name+"}") })
 	shown := 0
 	for _, want := range []bool{true, false} {
 		for _, i := range w.inputs {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // operation is one entry of `paths`; nothing in it is resolved yet.
@@ -107,7 +109,27 @@ func hashed(id, of string) string {
 }
 
 // slug writes a name in snake_case: `createThing`, `Create thing` and `things/create` are told apart by nothing else.
-func slug(s string) string { return strings.ToLower(strings.Join(words(s), "_")) }
+// A letter with an accent is written without it.
+func slug(s string) string { return strings.ToLower(strings.Join(words(ascii(s)), "_")) }
+
+// folded are letters that Unicode does not take apart.
+var folded = strings.NewReplacer("ß", "ss", "æ", "ae", "Æ", "Ae", "ø", "o", "Ø", "O", "œ", "oe", "Œ", "Oe", "ł", "l", "Ł", "L", "đ", "d", "Đ", "D", "ı", "i")
+
+// ascii writes letters without their accents, and a blank for what has no place among the 128 characters.
+func ascii(s string) string {
+	if strings.IndexFunc(s, func(c rune) bool { return c > unicode.MaxASCII }) < 0 {
+		return s
+	}
+	return strings.Map(func(c rune) rune {
+		switch {
+		case unicode.Is(unicode.Mn, c):
+			return -1
+		case c > unicode.MaxASCII && c != '’':
+			return ' '
+		}
+		return c
+	}, norm.NFKD.String(folded.Replace(s)))
+}
 
 // words splits a name at everything that is no letter or digit, and where capitals begin.
 func words(s string) []string {
@@ -122,15 +144,15 @@ func words(s string) []string {
 	runes := []rune(s)
 	for i, c := range runes {
 		switch {
-		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
-			word = append(word, c)
-		case c >= 'A' && c <= 'Z':
+		case unicode.IsUpper(c):
 			// aB begins a word at B, ABc at Bc; a digit before stays with the capital, as in V1Thing
 			before := i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsDigit(runes[i-1]))
-			after := i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && runes[i+1] >= 'a' && runes[i+1] <= 'z' && !pluralEnd(runes, i)
+			after := i > 0 && unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1]) && !pluralEnd(runes, i)
 			if before || after {
 				flush()
 			}
+			word = append(word, c)
+		case unicode.IsLetter(c) || unicode.IsMark(c) || unicode.IsDigit(c):
 			word = append(word, c)
 		case c == '\'' || c == '’':
 		default:
@@ -162,6 +184,7 @@ func humanize(name string) string {
 	if len(list) == 0 {
 		return name
 	}
-	list[0] = strings.ToUpper(list[0][:1]) + list[0][1:]
-	return strings.Join(list, " ")
+	title := []rune(strings.Join(list, " "))
+	title[0] = unicode.ToUpper(title[0])
+	return string(title)
 }
