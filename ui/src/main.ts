@@ -17,6 +17,9 @@ addEventListener('vite:preloadError', (e) => {
 const root = document.documentElement
 root.lang = language.startsWith('pseudo') ? 'en' : language
 root.dir = language === 'pseudo-rtl' ? 'rtl' : 'ltr'
-void routeOf(location.pathname)?.route.load().catch(() => {}) // the page comes beside its texts; what fails is told when it is shown
+// The page and its texts come side by side; what fails is told when it is shown.
+const first = routeOf(location.pathname)?.route
+first?.load().catch(() => {})
+for (const group of first?.texts ?? []) loadMessages(group).catch(() => {})
 await loadMessages('core')
 mount(App, { target: document.getElementById('app')! })

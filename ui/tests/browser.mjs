@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
+import { until } from '../scripts/server.mjs'
 
 export const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -33,9 +34,33 @@ export async function newPage(browser, url, { width = 1440, height = 900, theme 
   page.on('request', (r) => {
     if (!r.url().startsWith(url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) page.faults.push(`request to another origin: ${r.url()}`)
   })
+  // What is under way; the stream of events never ends.
+  page.asked = new Set()
+  page.on('request', (r) => !r.url().includes('/api/v1/events') && page.asked.add(r))
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (r) => page.asked.delete(r))
   page.base = url
   page.setDefaultTimeout(20_000) // a wait ends when it sees what it waits for; a busy machine makes a browser late
   return page
+}
+
+/** Waits until everything that the page asked for is there and drawn: nothing is under way, and for some frames nothing
+ *  in the page changes. What an edit asks for a moment later is begun in that time, so wait for what it says as well. */
+export async function still(page) {
+  await until(
+    async () => {
+      if (page.asked.size) return false
+      const changed = await page.evaluate(async () => {
+        let changes = 0
+        const watch = new MutationObserver((list) => (changes += list.length))
+        watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true })
+        for (let i = 0; i < 20; i++) await new Promise((done) => requestAnimationFrame(done))
+        watch.disconnect()
+        return changes
+      })
+      return changed === 0 && page.asked.size === 0
+    },
+    { what: 'a page that is still' },
+  )
 }
 
 /** What axe finds, as one line for each. Trusted Types forbid a script element, so its source is evaluated. */

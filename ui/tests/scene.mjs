@@ -1,5 +1,6 @@
 // What tests of one page at a time share: a workflow of their own, so that they do not meet, and a page that leaves no fault.
 import assert from 'node:assert/strict'
+import { until } from '../scripts/server.mjs'
 import { newPage } from './browser.mjs'
 
 export const event = { name: 'Ada Lovelace', email: 'ada@example.com', amount: 240 }
@@ -20,11 +21,9 @@ export function scene(world) {
     lead: (id) => `# A comment that stays.\nname: Lead ${id}\ntriggers:\n  - webhook: {path: ${id}}\nsteps:\n  - filter: trigger.body.amount > 100   # big ones only\n  - id: tell\n    name: Send channel message\n    use: http.request\n    with:\n      method: POST\n      url: ${world.sink.url}/chat\n      json: {channel: "#sales", text: "New"}\n`,
     saved: (page) => page.getByText('Saved', { exact: true }).waitFor(),
     draftHas: async (id, wanted) => {
-      for (let i = 0; i < 50; i++) {
-        if ((await text(id)).includes(wanted)) return
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      }
-      assert.fail(`the draft of ${id} lacks ${wanted}:\n${await text(id)}`)
+      const has = async () => (await text(id)).includes(wanted)
+      await until(has, { what: wanted }).catch(() => {})
+      assert.ok(await has(), `the draft of ${id} lacks ${wanted}:\n${await text(id)}`)
     },
     /** A test that has a page; `allow` names faults that belong to it. */
     task: (name, run, options = {}) => ({

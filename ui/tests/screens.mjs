@@ -1,9 +1,10 @@
 // Every screen and state: what `make screenshots` takes pictures of and the browser tests look at with axe.
 // `server` is one of full, empty; `go` opens it and returns when it shows what it should.
 import { until } from '../scripts/server.mjs'
+import { still } from './browser.mjs'
 
 export const screens = [
-  { name: 'welcome', server: 'empty', go: async (p) => { await p.goto(p.base + '/'); await p.getByRole('button', { name: 'When an app sends data, post it to Slack' }).waitFor(); await p.waitForTimeout(200) } },
+  { name: 'welcome', server: 'empty', go: async (p) => { await p.goto(p.base + '/'); await p.getByRole('button', { name: 'When an app sends data, post it to Slack' }).waitFor(); await still(p) } },
   { name: 'workflows', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByRole('link', { name: 'Lead intake' }).waitFor() } },
   { name: 'workflows-no-match', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows?q=zebra'); await p.getByText('No workflow matches').waitFor() } },
   { name: 'workflows-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/workflows'); await p.getByText('Nothing is automated yet').waitFor() } },
@@ -34,12 +35,12 @@ async function openRun(p, workflow, status) {
 }
 
 screens.push(
-  { name: 'new', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/new'); await p.getByText('What should happen first?').waitFor(); await p.waitForTimeout(200) } },
-  { name: 'editor-trigger', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=triggers.form'); await p.getByLabel('Your address').waitFor(); await p.waitForTimeout(400) } },
-  { name: 'editor-filter', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=filter_1'); await p.getByLabel('Test', { exact: true }).waitFor(); await p.waitForTimeout(600) } },
-  { name: 'editor-set', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.message'); await p.getByText('Add field').waitFor(); await p.waitForTimeout(600) } },
-  { name: 'editor-use', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.tell'); await p.getByText('If this fails').waitFor(); await p.waitForTimeout(800) } },
-  { name: 'editor-yaml', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=yaml'); await p.locator('.cm-content').waitFor(); await p.waitForTimeout(300) } },
+  { name: 'new', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/new'); await p.getByText('What should happen first?').waitFor(); await still(p) } },
+  { name: 'editor-trigger', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=triggers.form'); await p.getByLabel('Your address').waitFor(); await still(p) } },
+  { name: 'editor-filter', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=filter_1'); await p.getByLabel('Test', { exact: true }).waitFor(); await p.getByRole('status').filter({ hasText: /passes|Stops here/ }).first().waitFor(); await still(p) } },
+  { name: 'editor-set', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.message'); await p.getByText('Add field').waitFor(); await still(p) } },
+  { name: 'editor-use', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?step=steps.tell'); await p.getByText('If this fails').waitFor(); await still(p) } },
+  { name: 'editor-yaml', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=yaml'); await p.locator('.cm-content').waitFor(); await still(p) } },
   { name: 'editor-settings', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake?view=settings'); await p.getByText('Keep these in order').waitFor() } },
   { name: 'editor-add', server: 'full', go: async (p) => { await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Add a step after Only continue if' }).click(); await p.getByRole('option', { name: 'Prepare data' }).waitFor() } },
   { name: 'editor-publish', server: 'full', go: async (p) => { await draft(p, 'amount > 100', 'amount > 250'); await p.goto(p.base + '/workflows/lead-intake'); await p.getByRole('button', { name: 'Review and publish' }).click(); await p.getByText(/^Of the last/).waitFor(); await p.getByText('Nothing is missing').waitFor() } },
@@ -51,7 +52,7 @@ screens.push(
   { name: 'editor-history-error', server: 'full', faults: true, go: async (p) => { await p.route('**/versions*', (r) => r.abort()); await p.goto(p.base + '/workflows/lead-intake?view=history'); await p.getByRole('alert').waitFor() } },
   { name: 'editor-map', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=map'); await p.locator('[data-map]').first().waitFor() } },
   { name: 'editor-map-tested', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?view=map'); await p.locator('[data-map]').first().waitFor(); await p.getByRole('button', { name: 'Test all steps' }).click(); await p.locator('[data-map]').filter({ hasText: 'Done' }).first().waitFor() } },
-  { name: 'editor-paths', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?step=steps.route'); await p.getByText('Take this path if').first().waitFor(); await p.waitForTimeout(400) } },
+  { name: 'editor-paths', server: 'full', go: async (p) => { await versions(p); await p.goto(p.base + '/workflows/route-request?step=steps.route'); await p.getByText('Take this path if').first().waitFor(); await still(p) } },
   { name: 'editor-disk', server: 'full', go: async (p) => { await onDisk(p); await p.getByRole('button', { name: 'See the difference' }).waitFor() } },
   { name: 'editor-difference', server: 'full', go: async (p) => { await onDisk(p); await p.getByRole('button', { name: 'See the difference' }).click(); await p.getByRole('region', { name: 'Changed lines' }).waitFor() } },
   { name: 'editor-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/workflows/none'); await p.getByText('There is no such workflow').waitFor() } },
@@ -61,13 +62,13 @@ screens.push(
   { name: 'connections-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByText('Connect your first app').waitFor() } },
   { name: 'connections', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections'); await p.getByText('Not working').first().waitFor() } },
   { name: 'connections-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/connections*', (r) => r.abort()); await p.goto(p.base + '/connections'); await p.getByRole('alert').waitFor() } },
-  { name: 'connection', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/sales-slack'); await p.getByRole('link', { name: 'announce' }).waitFor() } },
+  { name: 'connection', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/sales-slack'); await p.getByRole('link', { name: 'Announce a sale' }).waitFor() } },
   { name: 'connection-failing', server: 'full', go: async (p) => { await accounts(p); await p.goto(p.base + '/connections/old-slack'); await p.getByText('Not working').first().waitFor() } },
   { name: 'connection-gone', server: 'full', faults: true, go: async (p) => { await p.goto(p.base + '/connections/none'); await p.getByRole('link', { name: 'All connections' }).waitFor() } },
   { name: 'run-map', server: 'full', go: async (p) => { await versions(p); const run = await until(async () => (await p.server.call('GET', '/api/v1/runs?workflow=route-request&status=succeeded&limit=1')).items[0], { what: 'the run' }); await p.goto(`${p.base}/runs/${run.id}?view=map`); await p.locator('[data-map]').filter({ hasText: 'of 2 rounds' }).waitFor() } },
-  { name: 'connections-add', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('button', { name: /Connect an app|Add/ }).first().click(); await p.locator('dialog[open]').waitFor(); await p.waitForTimeout(300) } },
+  { name: 'connections-add', server: 'full', go: async (p) => { await p.goto(p.base + '/connections'); await p.getByRole('button', { name: /Connect an app|Add/ }).first().click(); await p.locator('dialog[open]').waitFor(); await still(p) } },
   { name: 'apps', server: 'full', go: async (p) => { await p.goto(p.base + '/apps'); await p.getByRole('link', { name: /Slack/ }).first().waitFor() } },
-  { name: 'app', server: 'full', go: async (p) => { await p.goto(p.base + '/apps/slack'); await p.getByRole('heading', { name: 'Slack', level: 1 }).waitFor(); await p.waitForTimeout(200) } },
+  { name: 'app', server: 'full', go: async (p) => { await p.goto(p.base + '/apps/slack'); await p.getByRole('heading', { name: 'Slack', level: 1 }).waitFor(); await still(p) } },
   { name: 'templates', server: 'full', go: async (p) => { await p.goto(p.base + '/templates'); await p.getByRole('heading', { level: 2 }).first().waitFor() } },
   { name: 'settings', server: 'full', go: async (p) => { await p.goto(p.base + '/settings'); await p.getByRole('heading', { level: 2 }).first().waitFor() } },
 )

@@ -7,6 +7,8 @@ import { parse, t } from './i18n'
 import { match } from './address'
 import { child, partsOf } from './template'
 import { monogram, tileHue } from './tile'
+import type { WorkflowItem } from './api.types'
+import { callName } from './workflows'
 
 describe('templates', () => {
   it.each([
@@ -125,5 +127,12 @@ describe('the list of runs', () => {
   it('reads relative times', () => {
     expect(sinceOf('12h', Date.parse('2026-03-01T12:00:00Z'))).toBe('2026-03-01T00:00:00.000Z')
     expect(sinceOf('2026-03-01T00:00:00Z')).toBe('2026-03-01T00:00:00Z')
+  })
+})
+
+describe('how a workflow is called', () => {
+  const items = [{ id: 'a', name: 'Orders' }, { id: 'b', name: 'Orders' }, { id: 'c', name: 'Leads' }] as WorkflowItem[]
+  it('is its name, with the id where names repeat, and the id alone where it is not known', () => {
+    expect(['a', 'c', 'gone'].map((id) => callName(id, items))).toEqual(['Orders (a)', 'Leads', 'gone'])
   })
 })

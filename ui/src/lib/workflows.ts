@@ -71,3 +71,10 @@ export function reasonOf(w: WorkflowItem): string {
 
 export const tagsOf = (items: WorkflowItem[]): string[] => [...new Set(items.flatMap((w) => w.tags))].sort()
 export const appsOf = (w: WorkflowItem): string => formatList([...new Set(w.chain.map((s) => s.connector ?? '').filter(Boolean))])
+
+/** How a workflow is called where only its id is known: by its name, with the id where that name repeats. */
+export function callName(id: string, items: WorkflowItem[]): string {
+  const name = items.find((w) => w.id === id)?.name
+  if (!name) return id
+  return items.some((w) => w.id !== id && w.name === name) ? `${name} (${id})` : name
+}

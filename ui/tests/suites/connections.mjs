@@ -94,7 +94,7 @@ export function tests(world) {
       await page.getByText('Working').first().waitFor()
       await bell().publish('desk-user', 'name: Who is there\ntriggers: [{schedule: {every: 24h}}]\nsteps:\n  - {use: desk.get_me, connection: front-desk}\n')
       await page.reload()
-      await page.getByRole('link', { name: 'desk-user' }).waitFor()
+      await page.getByRole('link', { name: 'Who is there' }).waitFor()
       // It stops to work: said in words, with the button that helps.
       world.desk.good = false
       await page.getByRole('button', { name: 'Test' }).click()
@@ -110,7 +110,7 @@ export function tests(world) {
       await page.getByText('Working').first().waitFor()
       // Who deletes it is told what stops.
       await page.getByRole('button', { name: 'Delete' }).click()
-      await page.getByRole('dialog').getByText('desk-user').waitFor()
+      await page.getByRole('dialog').getByText('Who is there').waitFor()
       await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
     }),
     task('a sign-in that is refused says so', async (page) => {

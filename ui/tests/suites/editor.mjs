@@ -2,9 +2,10 @@
 // pointer and by keyboard.
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { axe } from '../browser.mjs'
+import { axe, still } from '../browser.mjs'
 import { keyboard, pointer } from '../hands.mjs'
 import { event, scene } from '../scene.mjs'
+import { until } from '../../scripts/server.mjs'
 
 export async function before(world, { startBellhop }) {
   world.servers = { full: await startBellhop({ sink: world.sink }) }
@@ -25,10 +26,7 @@ export function tests(world) {
   const quiet = async (name, source) => {
     const before = chats()
     await workflow(name, source)
-    for (let i = 0; chats() === before; i++) {
-      assert.ok(i < 100, 'the event was not handled')
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    await until(() => chats() > before, { what: 'the event to be handled' })
     await bell().settle()
   }
 
@@ -229,8 +227,25 @@ export function tests(world) {
       await page.getByText(state === 'failing' ? new RegExp(`The connection ${name}`) : /connection that the steps use/).waitFor()
       await hands.press(page.getByRole('button', { name: 'Publish and turn on' }))
       await page.getByText('Nobody is told yet when a workflow begins to fail.').waitFor()
-      await hands.press(page.getByRole('button', { name: 'Tell me when it fails' }))
+      assert.deepEqual(await axe(page), [])
+      await hands.press(page.getByRole('link', { name: 'Tell me when it fails' }))
       await page.waitForURL('**/settings')
+      // Who says "not now" is not asked again.
+      for (const asked of [true, false]) {
+        const one = id('first')
+        await bell().call('POST', '/api/v1/drafts', { id: one, text: `triggers:\n  - webhook: {path: ${one}}\nsteps:\n  - set: {a: 1}\n` })
+        await page.goto(`${page.base}/workflows/${one}`)
+        await hands.press(page.getByRole('button', { name: 'Review and publish' }))
+        await hands.press(page.getByRole('button', { name: 'Publish and turn on' }))
+        await page.getByText('Live.').waitFor()
+        await still(page)
+        const card = page.getByText('Nobody is told yet when a workflow begins to fail.')
+        assert.equal(await card.count(), asked ? 1 : 0)
+        if (asked) {
+          await hands.press(page.getByRole('button', { name: 'Not now' }))
+          await card.waitFor({ state: 'hidden' })
+        }
+      }
     }),
     task(
       'a restart of the server while somebody edits loses nothing',
@@ -291,12 +306,19 @@ export function tests(world) {
     task('a test that goes on is followed only while its page is there', async (page) => {
       const long = id('long')
       await workflow(long, `triggers:\n  - webhook: {path: ${long}}\nsteps:\n  - wait: {for: 2h}\n`)
+      await page.clock.install()
       await page.goto(`${page.base}/workflows/${long}`)
       await page.getByRole('button', { name: 'Test all steps' }).click()
       await page.getByRole('button', { name: 'Stop' }).waitFor()
+      await still(page)
+      /** Every timer of the next seconds fires now, and what it asks for is asked before this ends. */
+      const later = async () => {
+        await page.clock.fastForward(8000)
+        await page.evaluate(async () => (await fetch('/healthz')).text())
+      }
       const asked = []
       page.on('request', (r) => /\/api\/v1\/(runs\/|events)/.test(r.url()) && asked.push(r.url()))
-      await page.waitForTimeout(1500) // long enough for any poll to show
+      await later()
       assert.deepEqual(asked, [], 'it is asked for though nothing happens')
       const { items } = await bell().call('GET', `/api/v1/runs?workflow=${long}&status=waiting`)
       const run = items.find((r) => r.test).id
@@ -304,7 +326,8 @@ export function tests(world) {
       await page.getByRole('heading', { name: 'Workflows' }).waitFor()
       asked.length = 0
       await bell().call('POST', `/api/v1/runs/${run}/cancel`)
-      await page.waitForTimeout(500)
+      await until(async () => (await bell().call('GET', `/api/v1/runs/${run}`)).status === 'canceled', { what: 'the end of the run' })
+      await later()
       assert.deepEqual(asked.filter((u) => u.includes(run)), [], 'a page that is gone still follows the run')
     }),
   ]
