@@ -11,7 +11,7 @@ import (
 // crowd is how much of one workflow may keep the processors busy at a time while others are active: accepts, and runs
 // that are not inside a call. More would finish no more of them, only make everybody wait longer for a processor, which
 // the flood does not feel and the others do.
-func crowd() int { return 8 * runtime.GOMAXPROCS(0) }
+func crowd() int { return 4 * runtime.GOMAXPROCS(0) }
 
 // activeFor is how long a workflow counts as active after an event.
 const activeFor = time.Second

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -58,17 +61,21 @@ func (o *options) fairRound(ctx context.Context, slow time.Duration) (quiet, flo
 		return nil, nil, 0, err
 	}
 	defer s.srv.Close()
-	far, err := newStopwatch(slow) // another system: connections to one are bounded, whichever workflow uses them
+	n := o.flood
+	if slow > 0 {
+		n = min(n, slowFlood)
+	}
+	far, err := o.startFlooder(ctx, slow, n)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	defer far.srv.Close()
+	defer far.stop()
 	dir := filepath.Join(o.dir, "fair")
 	if err := os.MkdirAll(filepath.Join(dir, "workflows"), 0o755); err != nil {
 		return nil, nil, 0, err
 	}
 	defer os.RemoveAll(dir)
-	for name, url := range map[string]string{"flood": far.url + "/flood", "order": s.url + "/order"} {
+	for name, url := range map[string]string{"flood": far.sink + "/flood", "order": s.url + "/order"} {
 		if err := os.WriteFile(filepath.Join(dir, "workflows", name+".yaml"), fmt.Appendf(nil, fairWorkflow, name, name, url), 0o644); err != nil {
 			return nil, nil, 0, err
 		}
@@ -85,20 +92,9 @@ func (o *options) fairRound(ctx context.Context, slow time.Duration) (quiet, flo
 	if quiet, err = s.send(ctx, srv.hook, "q", func(i int) bool { return i < events }); err != nil {
 		return nil, nil, 0, err
 	}
-	n := o.flood
-	if slow > 0 {
-		n = min(n, slowFlood)
-	}
 	begun := time.Now()
 	over := make(chan error, 1)
-	go func() {
-		url := srv.hook[:len(srv.hook)-len("order")] + "flood"
-		err := flood(ctx, url, o.callers, n)
-		if err == nil {
-			err = far.drained(ctx, n)
-		}
-		over <- err
-	}()
+	go func() { over <- far.flood(strings.TrimSuffix(srv.hook, "order") + "flood") }()
 	time.Sleep(200 * time.Millisecond) // the flood stands
 	ended := false
 	flooded, err = s.send(ctx, srv.hook, "f", func(int) bool {
@@ -111,6 +107,81 @@ func (o *options) fairRound(ctx context.Context, slow time.Duration) (quiet, flo
 		return !ended
 	})
 	return quiet, flooded, time.Since(begun), errors.Join(err, <-over)
+}
+
+// flooder is the program that sends the flood and takes its calls. It is another process, as a flood comes from
+// elsewhere: in this one its callers would stand in front of the events that are measured.
+type flooder struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+	sink string
+}
+
+func (o *options) startFlooder(ctx context.Context, slow time.Duration, n int) (*flooder, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	f := &flooder{cmd: exec.CommandContext(ctx, self, "-flooder", "-slow", slow.String(), "-callers", strconv.Itoa(o.callers), "-flood", strconv.Itoa(n))}
+	f.cmd.Stderr = os.Stderr
+	if f.in, err = f.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := f.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	f.out = bufio.NewReader(out)
+	if err := f.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := f.out.ReadString('\n')
+	if err != nil {
+		f.stop()
+		return nil, fmt.Errorf("the flooder does not start: %w", err)
+	}
+	f.sink = strings.TrimSpace(line)
+	return f, nil
+}
+
+// flood returns when all its events are worked on.
+func (f *flooder) flood(hook string) error {
+	if _, err := fmt.Fprintln(f.in, hook); err != nil {
+		return err
+	}
+	if _, err := f.out.ReadString('\n'); err != nil {
+		return fmt.Errorf("the flooder: %w", err)
+	}
+	return nil
+}
+
+func (f *flooder) stop() {
+	f.in.Close()
+	f.cmd.Process.Kill()
+	f.cmd.Wait()
+}
+
+// runFlooder is the other program: it says where its sink is, reads the hook, and says when all is over.
+func runFlooder(ctx context.Context, slow time.Duration, callers, n int) error {
+	s, err := newStopwatch(slow)
+	if err != nil {
+		return err
+	}
+	defer s.srv.Close()
+	fmt.Println(s.url)
+	hook, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if err := flood(ctx, strings.TrimSpace(hook), callers, n); err != nil {
+		return err
+	}
+	if err := s.drained(ctx, n); err != nil {
+		return err
+	}
+	fmt.Println("over")
+	return nil
 }
 
 // flood sends n events with so many callers, and an event again that was refused.

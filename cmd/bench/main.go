@@ -26,11 +26,15 @@ func main() {
 	bare := flag.Bool("bare", false, "be the bare program that the whole job is compared with")
 	folder := flag.String("fill", "", "put -stored finished runs of 10 workflows into the store at this folder, and do nothing else")
 	sink := flag.String("sink", "", "with -bare: where to POST")
+	flooder := flag.Bool("flooder", false, "be the sender and the sink of the flood of the fair part; its calls are answered after -slow")
+	slow := flag.Duration("slow", 0, "with -flooder")
 	flag.Parse()
 	var err error
 	switch {
 	case *bare:
 		err = runBare(ctx, o.dir, *sink)
+	case *flooder:
+		err = runFlooder(ctx, *slow, o.callers, o.flood)
 	case *folder != "":
 		err = fillOnly(ctx, *folder, o.stored)
 	default:
