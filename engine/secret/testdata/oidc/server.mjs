@@ -1,5 +1,5 @@
-// A real OAuth2 server on a free port of this machine. It prints one line of JSON when it listens, and one for each
-// request for a token. The client's public key comes as the first argument.
+// A real OAuth2 server on a free port of this machine. It prints one line of JSON when it listens, one for each request
+// for a token, and one for a request of /said/<number>. The client's public key comes as the first argument.
 import Provider, { errors } from 'oidc-provider';
 import http from 'node:http';
 
@@ -47,7 +47,12 @@ server.listen(0, '127.0.0.1', () => {
       console.log(JSON.stringify({ grant: ctx.oidc?.params?.grant_type, status: ctx.status, error: ctx.body?.error }));
     }
   });
-  server.on('request', provider.callback());
+  const serve = provider.callback();
+  server.on('request', (req, res) => {
+    if (!req.url.startsWith('/said/')) return serve(req, res);
+    console.log(JSON.stringify({ said: Number(req.url.slice('/said/'.length)) })); // behind all that was printed before
+    res.end();
+  });
   console.log(JSON.stringify({ issuer }));
 });
 process.stdin.resume();
