@@ -16,7 +16,7 @@ import (
 
 func open(t *testing.T) draft.Store {
 	t.Helper()
-	store, err := bolt.Open(t.TempDir(), bolt.Options{})
+	store, err := bolt.Open(t.TempDir(), bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}

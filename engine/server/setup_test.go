@@ -96,7 +96,7 @@ func newHouse(t testing.TB, change func(*server.Options)) *house {
 	h := &house{t: t, dir: dir}
 	registry := catalog.Registry()
 	h.registry = registry
-	store, err := bolt.Open(filepath.Join(dir, "data"), bolt.Options{})
+	store, err := bolt.Open(filepath.Join(dir, "data"), bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
