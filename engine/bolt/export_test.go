@@ -32,6 +32,14 @@ func SetSearchTime(d time.Duration) (undo func()) {
 	return func() { maxSearchTime = before }
 }
 
+// SetQueueWait makes another time of how long requests may wait before accepts are shed, until the function that it returns
+// is called.
+func SetQueueWait(d time.Duration) (undo func()) {
+	before := maxQueueWait
+	maxQueueWait = d
+	return func() { maxQueueWait = before }
+}
+
 // MoveMark moves the mark of the runs that wait and reports whether it stands above a run's id.
 func (s *Store) MoveMark(id engine.RunID) (above bool, err error) {
 	err = s.moveMark()

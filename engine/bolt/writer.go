@@ -21,12 +21,14 @@ const (
 	maxBatchBytes = 8 << 20
 	maxQueueOps   = 8192
 	maxQueueBytes = 64 << 20
-	maxQueueWait  = time.Second
 	maxLinger     = 2 * time.Millisecond  // and at most one and a half commits: where the disk is fast, callers need that to come back
 	lingerPart    = 4                     // it waits on in quarters of that while the missing ones would be here in as many quarters,
 	lingerParts   = 11                    // but not for more of them than these
 	slowCommit    = 20 * time.Millisecond // background work stays out of the commit after one that took longer
 )
+
+// maxQueueWait is how long requests may wait before accepts are shed. Tests make it longer.
+var maxQueueWait = time.Second
 
 // An op is one change. The writer calls write with the open transaction; an op that fails there must not have
 // written anything. After the commit it calls apply, under the store's mutex, to bring memory up to date.

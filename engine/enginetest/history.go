@@ -467,12 +467,12 @@ func statsCount(h *harness) {
 
 func closeEnds(h *harness) {
 	result := make(chan error, 1)
+	old := h.Store // the other goroutine may begin late
 	go func() {
-		_, err := h.Claim(h.ctx, 1)
+		_, err := old.Claim(h.ctx, 1)
 		result <- err
 	}()
 	h.nothingReady()
-	old := h.Store
 	h.restart()
 	select {
 	case err := <-result:
