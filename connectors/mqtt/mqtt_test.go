@@ -199,7 +199,7 @@ func TestMistakes(t *testing.T) {
 			}
 			c := callTo(address, input)
 			test.change(c)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err := mqtt.New().Action("publish").Do(ctx, c)
 			found := false

@@ -87,7 +87,7 @@ func TestRebinding(t *testing.T) {
 		t.Skipf("127.0.0.2:%s: %v", port, err)
 	}
 	var goodHits atomic.Int64
-	s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		goodHits.Add(1)
 		w.Header().Set("Connection", "close") // so that each call resolves again
 	})}
