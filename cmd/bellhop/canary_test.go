@@ -218,7 +218,7 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 		}
 		res.Body.Close()
 	}
-	for deadline := time.Now().Add(2 * time.Minute); strings.Count(get("/api/v1/runs?workflow=go&status=failed"), `"id"`) < 3; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); strings.Count(get("/api/v1/runs?workflow=go&status=failed"), `"id"`) < 3; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the runs do not end")
 		}

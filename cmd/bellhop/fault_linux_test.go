@@ -50,6 +50,7 @@ func TestFaultPowerCut(t *testing.T) {
 	tr.v.start()
 	defer tr.v.kill()
 	tr.v.ready()
+	tr.more(1)
 	stop()
 	tr.verdict(fmt.Sprintf("%d power cuts, opened each time", cuts))
 }
@@ -119,6 +120,7 @@ func TestFaultSyncFails(t *testing.T) {
 	tr.v.start()
 	defer tr.v.kill()
 	tr.v.ready()
+	tr.more(1)
 	stop()
 	tr.verdict(fmt.Sprintf("%d failed fsyncs", cases))
 }
@@ -231,7 +233,7 @@ func TestFaultCallN(t *testing.T) {
 				return syscall.EIO
 			})
 			tr.v.start()
-			if tr.v.readyWithin(2 * time.Second) {
+			if tr.v.readyWithin(10 * time.Second) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				for i := range 3 {
 					tr.send(ctx, &http.Client{Timeout: time.Second}, fmt.Sprint("e-", i))

@@ -78,6 +78,8 @@ type victim struct {
 	env  []string
 	cmd  *exec.Cmd
 	late bool // exit had to kill it
+
+	ended chan struct{} // closed when the process that start made has ended
 }
 
 func newVictim(t *testing.T, flow string) *victim {
@@ -113,11 +115,17 @@ func (v *victim) start() {
 	if err := v.cmd.Start(); err != nil {
 		v.t.Fatal(err)
 	}
+	cmd, ended := v.cmd, make(chan struct{})
+	v.ended = ended
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 }
 
 func (v *victim) kill() {
 	v.cmd.Process.Kill()
-	v.cmd.Wait()
+	<-v.ended
 }
 
 func (v *victim) ready() {
@@ -127,8 +135,14 @@ func (v *victim) ready() {
 	}
 }
 
+// readyWithin waits until the server is ready; false: it has ended, or the time is up.
 func (v *victim) readyWithin(d time.Duration) bool {
 	for deadline := time.Now().Add(d); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-v.ended:
+			return false
+		default:
+		}
 		resp, err := http.Get("http://" + v.addr + "/readyz")
 		if err == nil {
 			resp.Body.Close()
@@ -143,9 +157,12 @@ func (v *victim) readyWithin(d time.Duration) bool {
 // exit waits until the server ends by itself and returns its code; -1: it was killed.
 func (v *victim) exit(within time.Duration) int {
 	v.late = false
-	late := time.AfterFunc(within, func() { v.late = true; v.cmd.Process.Kill() })
-	v.cmd.Wait()
-	late.Stop()
+	select {
+	case <-v.ended:
+	case <-time.After(within):
+		v.late = true
+		v.kill()
+	}
 	return v.cmd.ProcessState.ExitCode()
 }
 
