@@ -131,6 +131,15 @@ func TestARunInAShortWaitIsNotBlamedForACrash(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
+	for name, err := range map[string]error{
+		"a page has no room":            &fs.PathError{Op: "write", Path: "state.db", Err: syscall.ENOSPC},
+		"the file cannot become longer": fmt.Errorf("file resize error: %s", &fs.PathError{Op: "truncate", Path: "state.db", Err: syscall.ENOSPC}), // as bbolt says it
+	} {
+		t.Run(name, func(t *testing.T) { testFullDisk(t, err) })
+	}
+}
+
+func testFullDisk(t *testing.T, noRoom error) {
 	dir := t.TempDir()
 	s := open(t, dir, bolt.Options{})
 	defer closeStore(t, s)
@@ -148,7 +157,7 @@ func TestFullDisk(t *testing.T) {
 	fails.Store(true)
 	s.SetCommit(func(tx *bbolt.Tx) error {
 		if fails.Load() {
-			return &fs.PathError{Op: "write", Path: "state.db", Err: syscall.ENOSPC}
+			return noRoom
 		}
 		return tx.Commit()
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -385,7 +387,19 @@ func commitError(err error) error {
 	if errors.As(err, &path) && (path.Op == "write" || path.Op == "truncate") && noSpace(err) {
 		return err
 	}
+	if grewNot(err) {
+		return err
+	}
 	return fault{fmt.Errorf("commit: %w", err)}
+}
+
+// grewNot reports whether bbolt could not make its file longer, which it tries before it writes a page, for want of room.
+// It keeps the text of that error alone.
+func grewNot(err error) bool {
+	reason, ok := strings.CutPrefix(err.Error(), "file resize error: truncate ")
+	return ok && slices.ContainsFunc([]error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}, func(why error) bool {
+		return strings.HasSuffix(reason, ": "+why.Error())
+	})
 }
 
 func noSpace(err error) bool {
