@@ -59,7 +59,12 @@ func (e *Engine) AcceptAll(ctx context.Context, evs []Event, puts []Put) ([]Acce
 
 // store accepts a batch and counts the runs that begin.
 func (e *Engine) store(ctx context.Context, b Batch) ([]Accepted, error) {
+	begun := time.Now()
 	acc, err := e.Store.Accept(ctx, b)
+	if err == nil {
+		now := time.Now()
+		e.crowd.wrote(now.Sub(begun), now)
+	}
 	for i := range acc {
 		if !acc[i].Duplicate && !acc[i].Dropped {
 			e.started.Add(1)

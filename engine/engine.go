@@ -59,6 +59,7 @@ type Engine struct {
 	alerts alerts
 
 	rivals rivals
+	crowd  crowd
 	door   *door
 
 	drain chan struct{} // closed when Run stops claiming
@@ -117,7 +118,7 @@ func New(o Options) (*Engine, error) {
 		rest:     make(chan struct{}),
 		alone:    make(chan struct{}, 1),
 	}
-	e.door = newDoor(&e.rivals, crowd())
+	e.door = newDoor(&e.rivals, e.crowd.most)
 	return e, nil
 }
 

@@ -23,7 +23,7 @@ const (
 // what is left, and returns nil. It returns an error only when the store does.
 func (e *Engine) Run(ctx context.Context) error {
 	slots := make(chan struct{}, e.Workers+reserveOf(e.Workers))
-	shares := newShares(e.Workers, e.Store.Pause, &e.rivals, crowd())
+	shares := newShares(e.Workers, e.Store.Pause, &e.rivals, e.crowd.most)
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopWork(nil)
 	var running sync.WaitGroup

@@ -8,10 +8,45 @@ import (
 	"time"
 )
 
-// crowd is how much of one workflow may keep the processors busy at a time while others are active: accepts, and runs
-// that are not inside a call. More would finish no more of them, only make everybody wait longer for a processor, which
-// the flood does not feel and the others do.
-func crowd() int { return 4 * runtime.GOMAXPROCS(0) }
+// A crowd is how much of one workflow may be under way at a time while others are active: accepts, and runs that are not
+// inside a call. More would finish no more of them, only make everybody wait longer for a processor, which the flood does
+// not feel and the others do. Those that wait for the disk keep no processor busy, so a slower disk allows more: the
+// bound is two for each processor and each millisecond that the quickest write of late took.
+type crowd struct {
+	mu    sync.Mutex
+	quick [2]time.Duration // the quickest write since the time below, and in the period before; 0: none
+	since time.Time
+}
+
+const (
+	crowdEach   = 2                // for each processor
+	crowdWrite  = time.Millisecond // for each of these that a write takes
+	mostWrites  = 16               // of these
+	quickPeriod = 10 * time.Second
+)
+
+// wrote notes how long a write took.
+func (c *crowd) wrote(took time.Duration, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.Sub(c.since) >= quickPeriod {
+		c.quick, c.since = [2]time.Duration{0, c.quick[0]}, at
+	}
+	if c.quick[0] == 0 || took < c.quick[0] {
+		c.quick[0] = max(took, 1)
+	}
+}
+
+func (c *crowd) most() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	quick := c.quick[0]
+	if other := c.quick[1]; quick == 0 || other != 0 && other < quick {
+		quick = other
+	}
+	writes := min(max(1, int(quick/crowdWrite)), mostWrites)
+	return crowdEach * runtime.GOMAXPROCS(0) * writes
+}
 
 // activeFor is how long a workflow counts as active after an event.
 const activeFor = time.Second
@@ -52,14 +87,14 @@ func (r *rivals) has(workflow string, at time.Time) bool {
 // A door lets the accepts of one workflow in a few at a time while others are active.
 type door struct {
 	rivals *rivals
-	most   int
+	most   func() int
 
 	mu      sync.Mutex
 	inside  map[string]int
 	waiting map[string][]chan struct{} // first come, first in
 }
 
-func newDoor(r *rivals, most int) *door {
+func newDoor(r *rivals, most func() int) *door {
 	return &door{rivals: r, most: most, inside: map[string]int{}, waiting: map[string][]chan struct{}{}}
 }
 
@@ -98,7 +133,7 @@ func (d *door) enter(ctx context.Context, workflow string) error {
 }
 
 func (d *door) open(workflow string) bool {
-	return d.inside[workflow] < d.most || !d.rivals.has(workflow, time.Now())
+	return d.inside[workflow] < d.most() || !d.rivals.has(workflow, time.Now())
 }
 
 // leave lets in whoever comes next. Those who wait are never left alone: somebody is inside as long as they do.

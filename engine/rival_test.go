@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -28,11 +29,39 @@ func TestRivals(t *testing.T) {
 	}
 }
 
+// On a slow disk more of a workflow may be under way; one slow write makes no disk slow.
+func TestCrowd(t *testing.T) {
+	var c crowd
+	at, processors := time.Now(), runtime.GOMAXPROCS(0)
+	for _, step := range []struct {
+		after, took time.Duration
+		each        int
+	}{
+		{0, 400 * time.Microsecond, 2},
+		{time.Second, 20 * time.Millisecond, 2},
+		{quickPeriod, 20 * time.Millisecond, 2}, // the quick one was in the period before
+		{quickPeriod, 5 * time.Millisecond, 10},
+		{quickPeriod, 5 * time.Millisecond, 10},
+		{time.Second, 3 * time.Millisecond, 6},
+		{quickPeriod, time.Minute, 6},
+		{quickPeriod, time.Minute, 32},
+	} {
+		at = at.Add(step.after)
+		c.wrote(step.took, at)
+		if got := c.most(); got != step.each*processors {
+			t.Errorf("a write of %s after %s: %d for %d processors, want %d for each", step.took, step.after, got, processors, step.each)
+		}
+	}
+	if got := new(crowd).most(); got != 2*processors {
+		t.Errorf("before the first write: %d", got)
+	}
+}
+
 // While others are active the accepts of a workflow come in a few at a time, in their order; theirs do not wait for it.
 func TestDoor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r rivals
-		d := newDoor(&r, 2)
+		d := newDoor(&r, func() int { return 2 })
 		enter := func(w string) {
 			t.Helper()
 			if err := d.enter(t.Context(), w); err != nil {
@@ -87,7 +116,7 @@ func TestDoor(t *testing.T) {
 func TestDoorLetsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r rivals
-		d := newDoor(&r, 1)
+		d := newDoor(&r, func() int { return 1 })
 		r.seen("other", time.Now())
 		if err := d.enter(t.Context(), "w"); err != nil {
 			t.Fatal(err)
@@ -120,7 +149,7 @@ func TestWorkingRunsHaveABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r rivals
 		paused := map[string]bool{}
-		s := newShares(80, func(w string, on bool) { paused[w] = on }, &r, 3)
+		s := newShares(80, func(w string, on bool) { paused[w] = on }, &r, func() int { return 3 })
 		slots := make(chan struct{}, 90)
 		flood := make([]*slot, 5)
 		for i := range flood {

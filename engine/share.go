@@ -13,7 +13,7 @@ import (
 type shares struct {
 	pause  func(workflow string, on bool) // the store's; called in order
 	rivals *rivals
-	most   int // of working runs while others are active
+	most   func() int // of working runs while others are active
 
 	mu      sync.Mutex
 	factor  int
@@ -26,7 +26,7 @@ type shares struct {
 // reserveOf is how many slots there are beyond the workers that one workflow can have.
 func reserveOf(workers int) int { return max(1, workers/8) }
 
-func newShares(workers int, pause func(string, bool), r *rivals, most int) *shares {
+func newShares(workers int, pause func(string, bool), r *rivals, most func() int) *shares {
 	reserve := reserveOf(workers)
 	return &shares{
 		pause: pause, rivals: r, most: most, factor: workers / reserve, free: workers + reserve,
@@ -77,7 +77,7 @@ func (s *shares) goOn(workflow string) {
 // full is true only of a workflow that holds a slot, so that something will happen that makes it look again.
 func (s *shares) full(workflow string) bool {
 	n := s.held[workflow]
-	return n > 0 && (n >= s.factor*s.free || s.working[workflow] >= s.most && s.rivals.has(workflow, time.Now()))
+	return n > 0 && (n >= s.factor*s.free || s.working[workflow] >= s.most() && s.rivals.has(workflow, time.Now()))
 }
 
 // A slot is the right of one run to work.
