@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,6 +193,14 @@ type unknownError struct{ err error }
 
 func (e *unknownError) Error() string { return e.err.Error() }
 func (e *unknownError) Unwrap() error { return e.err }
+
+// OfConnection names the connection with which a call was made, where there is one and the error does not.
+func OfConnection(name string, err error) error {
+	if name == "" || err == nil || strings.Contains(err.Error(), "connection "+name) {
+		return err
+	}
+	return fmt.Errorf("%w (connection %s)", err, name)
+}
 
 // RetryAfter says that the other side asked to be left alone for d. RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {

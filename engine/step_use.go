@@ -323,7 +323,7 @@ func (e *Engine) invoke(ctx context.Context, x *execution, c *invocation) (out a
 	}
 	out, err = c.action.Do(ctx, call)
 	e.Observe(c.use.Connection, err)
-	return out, err
+	return out, connectors.OfConnection(c.use.Connection, err)
 }
 
 // NewCall is a call with all that an action needs, for who asks on behalf of a person, such as a form that lists

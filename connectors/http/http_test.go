@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"log"
 	"mime"
 	"mime/multipart"
 	"net"
@@ -179,6 +180,8 @@ func TestAnswers(t *testing.T) {
 		{"form", "application/x-www-form-urlencoded", "a=1&b=x+y", map[string]any{"a": "1", "b": "x y"}},
 		{"text", "text/plain", "grüß", "grüß"},
 		{"latin 1", "text/plain; charset=ISO-8859-1", "gr\xfc\xdf", "grüß"},
+		{"json in latin 1", "application/json; charset=ISO-8859-1", "{\"a\":\"gr\xfc\xdf\"}", map[string]any{"a": "grüß"}},
+		{"json in utf-8 that says latin 1", "application/json; charset=latin1", `{"a":"grüß"}`, map[string]any{"a": "grüß"}},
 		{"html", "text/html", "<p>", "<p>"},
 		{"csv", "text/csv", "a,b", "a,b"},
 		{"empty", "application/json", "", nil},
@@ -389,6 +392,17 @@ func TestNetworkErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || connectors.IsPermanent(err) || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "context") {
 			t.Errorf("%s: got %v, permanent %t", want, err, connectors.IsPermanent(err))
 		}
+	}
+}
+
+// TestCertificate calls a server that nobody known vouches for.
+func TestCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	_, err := do(t, connectors.Connection{}, map[string]any{"url": server.URL})
+	if err == nil || !connectors.IsPermanent(err) || !strings.Contains(err.Error(), "no authority that this machine knows has signed it, so nothing was sent") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -227,7 +227,7 @@ func (a *action) failure(c *connectors.Call, res *result, v verdict, secrets []s
 	case res.status == http.StatusForbidden && !c.Connection.IsZero():
 		text += fmt.Sprintf(". The connection %s is not allowed to do this: give it the permission at %s", c.Connection.Name, c0.Title)
 	case res.status >= 300 && res.status < 400:
-		text += ". It redirects, and secrets are not carried to another address"
+		text += ". It redirects" + target(res) + ", and secrets are not carried to another address: if the system has moved, change the address"
 	}
 	var err error = &connectors.StatusError{Status: res.status, Message: redact(text, secrets)}
 	switch v.do {
@@ -240,6 +240,18 @@ func (a *action) failure(c *connectors.Call, res *result, v verdict, secrets []s
 		return connectors.RetryAfter(err, v.wait)
 	}
 	return connectors.Permanent(err)
+}
+
+// target names the host that a redirect leads to, without what stands behind it.
+func target(res *result) string {
+	next, err := url.Parse(res.header.Get("Location"))
+	if err != nil || res.url == nil || res.header.Get("Location") == "" {
+		return ""
+	}
+	if next = res.url.ResolveReference(next); next.Host == "" {
+		return ""
+	}
+	return " to " + next.Scheme + "://" + next.Host
 }
 
 const mark = "[redacted]"

@@ -68,7 +68,11 @@ func Parse(contentType string, body []byte) any {
 	err = errNoParser
 	switch {
 	case media == "application/json", media == "text/json", strings.HasSuffix(media, "+json"):
-		v, err = value.DecodeJSON(trimBOM(body))
+		text := trimBOM(body)
+		if isLatin1(params["charset"]) && !utf8.Valid(text) {
+			text = []byte(latin1(text))
+		}
+		v, err = value.DecodeJSON(text)
 	case media == "application/xml", media == "text/xml", strings.HasSuffix(media, "+xml") && media != "image/svg+xml" && media != "application/xhtml+xml":
 		v, err = value.DecodeXML(body)
 	case media == "application/x-www-form-urlencoded":
@@ -79,8 +83,7 @@ func Parse(contentType string, body []byte) any {
 	if err == nil {
 		return v
 	}
-	switch strings.ToLower(params["charset"]) {
-	case "iso-8859-1", "latin1":
+	if isLatin1(params["charset"]) {
 		return latin1(body)
 	}
 	if body = trimBOM(body); utf8.Valid(body) {
@@ -108,6 +111,11 @@ func trimBOM(b []byte) []byte {
 		return b[3:]
 	}
 	return b
+}
+
+func isLatin1(charset string) bool {
+	charset = strings.ToLower(charset)
+	return charset == "iso-8859-1" || charset == "latin1"
 }
 
 func latin1(b []byte) string {
@@ -172,6 +180,24 @@ type late struct{ host string }
 func (e late) Error() string { return e.host + " did not answer in time" }
 func (e late) Unwrap() error { return context.DeadlineExceeded }
 
+// distrust says in plain words what is wrong with a certificate.
+func distrust(err error) string {
+	var (
+		invalid   x509.CertificateInvalidError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+	)
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has expired, or does not hold yet"
+	case errors.As(err, &authority):
+		return "no authority that this machine knows has signed it"
+	case errors.As(err, &hostname):
+		return "it was made for another name"
+	}
+	return "it cannot be trusted"
+}
+
 // Describe says in plain words why there is no answer. It takes the error apart, because the text of a *url.Error
 // holds the whole address, query included.
 func Describe(ctx context.Context, host string, err error) error {
@@ -201,7 +227,7 @@ func Describe(ctx context.Context, host string, err error) error {
 	case errors.As(err, &dns):
 		return fmt.Errorf("the name %s could not be looked up: %w", host, dns)
 	case errors.As(err, &hostname), errors.As(err, &certificate):
-		return connectors.Permanent(fmt.Errorf("the certificate of %s is not valid: %w", host, err))
+		return connectors.Permanent(fmt.Errorf("the certificate of %s is not valid: %s, so nothing was sent: %w", host, distrust(err), err))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing listens at %s (connection refused)", host)
 	case errors.As(err, &timeout) && timeout.Timeout():

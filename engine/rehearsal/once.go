@@ -62,6 +62,8 @@ func (o Once) Run(ctx context.Context) (*engine.Simulated, []Pretended, error) {
 				if o.Tokens != nil {
 					call.Token = o.Tokens(name)
 				}
+				out, err := c.Action.Do(ctx, call)
+				return out, connectors.OfConnection(name, err)
 			}
 			return c.Action.Do(ctx, call)
 		},
