@@ -11,7 +11,7 @@ export const screens = [
   { name: 'workflows-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/workflows*', (r) => r.abort()); await p.goto(p.base + '/workflows'); await p.getByRole('alert').waitFor() } },
   { name: 'workflows-loading', server: 'full', go: async (p) => { await p.route('**/api/v1/workflows*', () => {}); await p.goto(p.base + '/workflows'); await p.locator('.bone').first().waitFor() } },
   { name: 'runs', server: 'full', go: async (p) => { await p.goto(p.base + '/runs'); await p.getByRole('link', { name: 'Invoice to ledger' }).first().waitFor() } },
-  { name: 'runs-search', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?q=lovelace'); await p.getByText(/^Searched all/).waitFor() } },
+  { name: 'runs-search', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?q=lovelace'); await p.getByText(/^Searched/).waitFor() } },
   { name: 'runs-no-match', server: 'full', go: async (p) => { await p.goto(p.base + '/runs?status=canceled'); await p.getByText('No run is like that').waitFor() } },
   { name: 'runs-empty', server: 'empty', go: async (p) => { await p.goto(p.base + '/runs'); await p.getByText('No runs yet').waitFor() } },
   { name: 'runs-error', server: 'full', faults: true, go: async (p) => { await p.route('**/api/v1/runs*', (r) => r.abort()); await p.goto(p.base + '/runs'); await p.getByRole('alert').waitFor() } },

@@ -234,7 +234,7 @@ export function tests(world) {
       await workflow('hundred', `triggers:\n  - webhook: {path: hundred}\nsteps:\n${Array.from({ length: 100 }, (_, i) => `  - name: Step number ${i + 1}\n    set: {a: ${i}}\n`).join('')}`)
       const got = await loads(world, bell(), '/workflows/hundred', '[data-path]', 3)
       await page.goto(`${page.base}/workflows/hundred?step=steps[3]`)
-      await page.getByRole('heading', { name: 'Step number 4' }).waitFor()
+      await page.getByRole('heading', { name: 'Step number 4', exact: true }).waitFor()
       const swaps = await page.evaluate(async () => {
         const out = []
         for (const n of [20, 5, 60, 9, 33]) {
