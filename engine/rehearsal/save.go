@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ func (a AsTest) Text(ctx context.Context) (*TestText, error) {
 		return nil, err
 	}
 	test := []workflow.Entry{
-		{Key: "name", Value: cmp.Or(a.Name, fmt.Sprintf("run %s ends as %s", a.ID, view.Status))},
+		{Key: "name", Value: cmp.Or(a.Name, a.name(view.Status))},
 		{Key: "trigger", Value: trigger},
 		{Key: "now", Value: a.Journal[0].At.UTC().Format(time.RFC3339Nano)},
 	}
@@ -87,6 +88,22 @@ func (a AsTest) Text(ctx context.Context) (*TestText, error) {
 		result.Failures = append(result.Failures, r.Failures...)
 	}
 	return result, nil
+}
+
+// name tells runs apart by when their events came.
+func (a AsTest) name(status string) string {
+	at := a.Journal[0].At.UTC()
+	if a.Zone != nil {
+		at = at.In(a.Zone)
+	}
+	return fmt.Sprintf("the event of %s ends as %s", at.Format("2006-01-02 15:04:05"), status)
+}
+
+// carrying are headers of every HTTP request that say how it came, not what it is about.
+var carrying = []string{
+	"accept", "accept-encoding", "accept-language", "connection", "content-length", "host", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site",
+	"sec-fetch-user", "te", "transfer-encoding", "upgrade-insecure-requests", "user-agent", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+	"x-real-ip",
 }
 
 // read writes a test as a file and reads that.
@@ -171,6 +188,18 @@ func (a AsTest) trigger() (map[string]any, error) {
 			if value.Equal(root[k], v) {
 				delete(root, k)
 			}
+		}
+	}
+	if headers, ok := root["headers"].(map[string]any); ok {
+		source := strings.ToLower(string(a.Workflow.Source))
+		kept := maps.Clone(headers)
+		for _, name := range carrying {
+			if !strings.Contains(source, name) {
+				delete(kept, name)
+			}
+		}
+		if root["headers"] = kept; len(kept) == 0 {
+			delete(root, "headers")
 		}
 	}
 	clean, ok := a.scrub(root).(map[string]any)

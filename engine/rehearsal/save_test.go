@@ -65,9 +65,15 @@ func TestARunBecomesATest(t *testing.T) {
 			}
 			return map[string]any{"status": 200, "body": map[string]any{"city": "London"}}, nil
 		}, []string{"fails:", "message: the line is dead", "errors:"}},
+		{"it asks how the event came", func(engine.SimulatedCall) (any, error) {
+			return map[string]any{"status": 200, "body": map[string]any{"city": "London"}}, nil
+		}, []string{"user-agent: curl", "the event of 2"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := read(t, saved)
+			if tt.name == "it asks how the event came" {
+				w = read(t, saved+"  - set: {by: \"${{ trigger.headers['user-agent'] }}\"}\n")
+			}
 			out := save(t, w, event, tt.answer)
 			if len(out.Failures) > 0 {
 				t.Errorf("the test does not pass: %q\n%s", out.Failures, out.Text)
@@ -76,6 +82,9 @@ func TestARunBecomesATest(t *testing.T) {
 				if !strings.Contains(out.Text, want) {
 					t.Errorf("no %q in\n%s", want, out.Text)
 				}
+			}
+			if strings.Contains(out.Text, "user-agent") != strings.Contains(string(w.Source), "user-agent") {
+				t.Errorf("how the event came is in the test only where the workflow asks for it:\n%s", out.Text)
 			}
 			for _, secret := range []string{"Bearer abc", "k-1", "t-1", "a=b", "s3cr3t-value", "t0ken-of-crm"} {
 				if strings.Contains(out.Text, secret) {
