@@ -27,8 +27,6 @@ export class RunList {
   complete = $state(false)
   loaded = $state(false)
   busy = $state(false)
-  /** On its way for more than 150 ms and nothing to show yet: time for a skeleton. */
-  slow = $state(false)
   error = $state.raw<unknown>()
   /** With a search: how many runs were looked at, and back to when something was found. */
   scanned = $state(0)
@@ -111,7 +109,6 @@ export class RunList {
   private async fetch(n: number, query: Record<string, unknown>, take: (got: RunPage) => void): Promise<void> {
     this.loading.add(n)
     this.busy = true
-    const timer = setTimeout(() => (this.slow = !this.loaded), 150)
     try {
       take(await this.fetcher({ ...this.filter, limit: pageSize, ...query }, this.abort.signal))
       this.error = undefined
@@ -119,8 +116,6 @@ export class RunList {
     } catch (e) {
       if (!isAbort(e)) this.error = e
     } finally {
-      clearTimeout(timer)
-      this.slow = false
       this.loading.delete(n)
       this.busy = this.loading.size > 0
       this.loaded = true

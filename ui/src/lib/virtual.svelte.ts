@@ -24,13 +24,9 @@ export class Window {
 
   update() {
     if (!this.element) return
-    const count = this.count()
-    if (count === 0) {
-      this.first = this.last = 0 // and nothing is measured, which would lay out the whole page before its rows are there
-      return
-    }
     const top = this.element.getBoundingClientRect().top
     const height = this.height()
+    const count = this.count()
     this.first = Math.max(0, Math.min(count, Math.floor(-top / height) - 6))
     this.last = Math.max(0, Math.min(count, Math.ceil((innerHeight - top) / height) + 6))
   }
