@@ -5,6 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { startBellhop, startSink } from './bellhop.mjs'
 import { launch } from './browser.mjs'
 
+const patience = 4 * 60_000 // more than any test takes on a slow machine
+const tooLate = () =>
+  new Promise((_, no) => setTimeout(() => no(new Error(`it hangs: nothing came of it in ${patience / 60_000} minutes`)), patience).unref())
+
 const folder = fileURLToPath(new URL('./suites/', import.meta.url))
 const wanted = process.argv.slice(2)
 const began = Date.now()
@@ -25,7 +29,7 @@ for (const file of readdirSync(folder).sort()) {
       for (let test; (test = queue.shift()); ) {
         const from = Date.now()
         try {
-          const note = await test.run()
+          const note = await Promise.race([test.run(), tooLate()])
           passed++
           console.log(`ok    ${name}: ${test.name} (${Date.now() - from} ms)${note ? ' ' + note : ''}`)
         } catch (e) {
