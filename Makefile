@@ -38,8 +38,8 @@ simulate: ## random workflows on a failing store in virtual time, 10,000 seeds (
 test-vendors: ## imported manifests against stripe-mock and Prism (installs both, 500 MB)
 	VERBOSE=1 .ci/vendors
 
-fuzz: ## every fuzz target for 20 seconds
-	.ci/fuzz 20s
+fuzz: ## every fuzz target with 100,000 inputs
+	.ci/fuzz 100000
 
 ui: build ## build ui/dist anew; needs Node 20, which nothing else does
 	cd ui && npm ci --no-fund --no-audit && npm run api
