@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -253,10 +254,19 @@ func stringText(text string, style yaml.Style, flow bool) string {
 
 const mark0 = '\ufeff'
 
+// What readers of YAML 1.1 take for a number (also to the base of 2, 8, 16 or 60) or a time, see yaml.org/type.
+var (
+	olderNumber = regexp.MustCompile(`^[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9_]+)([eE][-+]?[0-9]+)?)$`)
+	olderTime   = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t]|$)`)
+)
+
 // plainText reports whether a text means itself without quotes, here and to readers of YAML 1.1.
 func plainText(text string, flow bool) bool {
 	val, _, err := scalar(&yaml.Node{Kind: yaml.ScalarNode, Value: text})
 	if got, ok := val.(string); err != nil || !ok || got != text || text == "" {
+		return false
+	}
+	if olderNumber.MatchString(text) || olderTime.MatchString(text) {
 		return false
 	}
 	switch strings.ToLower(text) {
