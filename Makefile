@@ -32,8 +32,8 @@ test-faults: build ## kills, power cuts, failing disks and failpoints, 50 times 
 	BELLHOP_KILLS=50 go test -count=1 -timeout 60m -run 'Fault|Kill' -v ./cmd/bellhop ./engine/...
 
 SEEDS ?= 10000
-simulate: ## random workflows on a failing store in virtual time, 10,000 seeds (4 minutes on 2 cores); SEEDS=n for another number
-	TMPDIR=$$(test -w /dev/shm && echo /dev/shm || echo $${TMPDIR:-/tmp}) BELLHOP_SEEDS=$(SEEDS) go test -count=1 -timeout 120m -run TestSimulation ./engine/bolt
+simulate: ## random workflows on a failing store in virtual time, 10,000 seeds; SEEDS=n for another number
+	TMPDIR=$$(test -w /dev/shm && echo /dev/shm || echo $${TMPDIR:-/tmp}) GOGC=400 BELLHOP_SEEDS=$(SEEDS) go test -count=1 -timeout 120m -run TestSimulation ./engine/bolt
 
 test-vendors: ## imported manifests against stripe-mock and Prism (installs both, 500 MB)
 	VERBOSE=1 .ci/vendors

@@ -38,6 +38,8 @@ type Options struct {
 	Retention        engine.Retention
 	Log              *slog.Logger // nil: nothing is logged
 	NoSync           bool         // commits do not wait for the disk; for tests only
+
+	reserve int64 // bytes of the disk's reserve; tests that open thousands of stores want less
 }
 
 func (o Options) withDefaults() Options {
@@ -49,6 +51,7 @@ func (o Options) withDefaults() Options {
 	if most := o.Retention.MaxBytes; most > 0 {
 		o.MaxDeliveryBytes = min(o.MaxDeliveryBytes, most/8)
 	}
+	o.reserve = cmp.Or(o.reserve, reserveSize)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -175,7 +178,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if err := os.RemoveAll(filepath.Join(dir, snapshotDir)); err != nil { // a crash left it
 		return nil, startError(err, "let this user write %s", dir)
 	}
-	s.disk.open(dir)
+	s.disk.open(dir, s.o.reserve)
 	go s.write()
 	s.workers.Go(s.keepTime)
 	s.workers.Go(s.quarantineDamaged)

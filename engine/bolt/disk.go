@@ -11,7 +11,7 @@ import (
 
 const (
 	reserveFile = "reserve"
-	reserveSize = 16 << 20 // bytes; at most a sixteenth of the file system
+	reserveSize = 16 << 20 // bytes
 	diskCheck   = time.Second
 	diskRetry   = 10 * time.Second
 )
@@ -21,6 +21,7 @@ const (
 // file is given up when a commit hits the end all the same, so that deleting, which writes too, goes on.
 type disk struct {
 	dir     string
+	reserve int64 // bytes; at most a sixteenth of the file system
 	measure func(dir string) (free, total int64, err error)
 
 	mu      sync.Mutex
@@ -29,8 +30,8 @@ type disk struct {
 	full    bool // a commit failed; true until the reserve is back
 }
 
-func (d *disk) open(dir string) {
-	d.dir = dir
+func (d *disk) open(dir string, reserve int64) {
+	d.dir, d.reserve = dir, reserve
 	if d.measure == nil {
 		d.measure = space
 	}
@@ -71,7 +72,7 @@ func (d *disk) restore() error {
 	if err != nil {
 		return nil // a system that cannot say: no reserve
 	}
-	size := min(reserveSize, total/16)
+	size := min(d.reserve, total/16)
 	if info, err := os.Stat(path); err == nil && info.Size() >= size {
 		d.setFull(false)
 		return nil

@@ -51,6 +51,12 @@ func (s *Store) MoveMark(id engine.RunID) (above bool, err error) {
 // SetCommit puts another function in the place of the commit. Call it before the first write.
 func (s *Store) SetCommit(commit func(*bbolt.Tx) error) { s.commit = commit }
 
+// WithReserve sets how many bytes the disk's reserve has.
+func (o Options) WithReserve(bytes int64) Options {
+	o.reserve = bytes
+	return o
+}
+
 // SetSpace makes the disk look as if it had so many bytes free of so many.
 func (s *Store) SetSpace(free, total int64) {
 	s.disk.mu.Lock()
