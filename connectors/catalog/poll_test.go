@@ -24,6 +24,31 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r}, nil
 }
 
+// TestPollReadsAllPages asks for what came since the last poll. The newest comes first, so what is cut off is lost.
+func TestPollReadsAllPages(t *testing.T) {
+	other := &answers{list: []string{
+		`{"data": [` + many(`{"id": "9"}`) + `], "meta": {"next_token": "n"}}`,
+		`{"data": [{"id": "8"}], "meta": {}}`,
+	}}
+	call := &connectors.Call{
+		Input: map[string]any{"account": "1"}, HTTP: &http.Client{Transport: other}, Now: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC),
+		Connection: connectors.Connection{Name: "test", Connector: "x", Auth: "oauth", Secrets: map[string]string{"client_id": "id", "client_secret": "secret"}},
+		Token:      func(context.Context, string) (string, error) { return "token", nil },
+	}
+	items, place, err := pollOf("x.mention").Fetch(t.Context(), call, "7", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(items) != changed+1 || place != "9" {
+		t.Errorf("%d items are found and the next poll asks from %v, want %d from 9", len(items), place, changed+1)
+	}
+}
+
+func pollOf(trigger string) *connectors.Poll {
+	id, name, _ := strings.Cut(trigger, ".")
+	return catalog.Registry().Connector(id).Trigger(name).Poll
+}
+
 // TestPollGoesOn polls twice. The first poll reads all that has one time, such as what an import has changed: else the
 // next one would read the same part of it again. The second asks from a little before what the first one found, because
 // a change may be shown later than another one that was made after it.
@@ -49,13 +74,8 @@ func TestPollGoesOn(t *testing.T) {
 		},
 	} {
 		t.Run(c.trigger, func(t *testing.T) {
-			id, name, _ := strings.Cut(c.trigger, ".")
-			var poll *connectors.Poll
-			for i, trigger := range catalog.Registry().Connector(id).Triggers {
-				if trigger.Name == name {
-					poll = catalog.Registry().Connector(id).Triggers[i].Poll
-				}
-			}
+			id, _, _ := strings.Cut(c.trigger, ".")
+			poll := pollOf(c.trigger)
 			other := &answers{list: []string{c.answer}}
 			call := &connectors.Call{
 				Input: c.input, HTTP: &http.Client{Transport: other}, Now: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC),
