@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -410,6 +411,10 @@ func (s *source) list(ctx context.Context, c *connectors.Call, use string, input
 		return nil, connectors.Permanent(fmt.Errorf("there is no action %q that only reads", use))
 	}
 	call := *c
+	if f := a.fieldNamed("limit"); a.paged && f != nil && f.place == "none" && input["limit"] == nil {
+		input = maps.Clone(input)
+		input["limit"] = maxChoices // a person looks for one among all of them
+	}
 	call.Input = input
 	out, err := a.do(ctx, &call)
 	if err != nil {

@@ -244,3 +244,44 @@ actions:
 		}
 	}
 }
+
+// A person chooses among all entries that an account has, not among those of the first pages.
+func TestChoicesOfAllPages(t *testing.T) {
+	m, problems := manifest.Parse("many.yaml", []byte(`manifest: 1
+id: many
+title: Many
+version: 1.0.0
+defaults: {base_url: "https://api.example.com"}
+actions:
+  send: {title: Send, request: {method: POST, path: /x}, input: {properties: {to: {type: string, options: {use: list, value: item.id, label: item.name}}}}}
+  list: {title: List, safe: true, request: {method: GET, path: /list}, pagination: {strategy: cursor, items: response.body.items, next: response.body.next, to: query.after}}
+`), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	const pages, each = 4, 60
+	other := trip(func(r *http.Request) (*http.Response, error) {
+		page := 1
+		fmt.Sscan(r.URL.Query().Get("after"), &page) //nolint:errcheck // the first page has none
+		var items []string
+		for i := range each {
+			items = append(items, fmt.Sprintf(`{"id": "%d-%d", "name": "entry %d"}`, page, i, i))
+		}
+		next := "null"
+		if page < pages {
+			next = fmt.Sprintf(`"%d"`, page+1)
+		}
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"items": [%s], "next": %s}`, strings.Join(items, ", "), next)
+		return w.Result(), nil
+	})
+	call := &connectors.Call{Input: map[string]any{}, HTTP: &http.Client{Transport: other}, Now: time.Now()}
+	choices, err := m.Connector.Action("send").Choices(t.Context(), call, "to", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(choices) != pages*each {
+		t.Errorf("there are %d choices, want %d", len(choices), pages*each)
+	}
+}
