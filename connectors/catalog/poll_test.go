@@ -44,6 +44,28 @@ func TestPollReadsAllPages(t *testing.T) {
 	}
 }
 
+// TestCatchUpFetchesAll: what was missed while Bellhop was down may be more than one page holds, and the newest comes
+// first.
+func TestCatchUpFetchesAll(t *testing.T) {
+	for id, c := range map[string]struct{ answers, auth string }{
+		"stripe": {`{"data": [` + many(`{"id": "evt_1", "type": "invoice.paid"}`) + `], "has_more": false}`, "key"},
+		"paypal": {`{"events": [` + many(`{"id": "WH-1", "event_type": "INVOICING.INVOICE.PAID"}`) + `], "links": []}`, "app"},
+	} {
+		call := &connectors.Call{
+			Input: map[string]any{"types": []any{"invoice.paid"}}, HTTP: &http.Client{Transport: &answers{list: []string{c.answers}}}, Now: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC),
+			Connection: connectors.Connection{Name: "test", Connector: id, Auth: c.auth, Secrets: map[string]string{"token": "sk_test_1"}},
+			Token:      func(context.Context, string) (string, error) { return "token", nil },
+		}
+		events, err := catalog.Registry().Connector(id).Endpoint("events").CatchUp(t.Context(), call, connectors.Hook{}, time.Date(2026, 10, 31, 9, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		if len(events) != changed {
+			t.Errorf("%s: %d events are fetched of %d", id, len(events), changed)
+		}
+	}
+}
+
 func pollOf(trigger string) *connectors.Poll {
 	id, name, _ := strings.Cut(trigger, ".")
 	return catalog.Registry().Connector(id).Trigger(name).Poll
