@@ -122,7 +122,8 @@ func stateOf(p *workflow.Problem, e *workflow.OutlineEntry) string {
 	case strings.Contains(p.Message, "connection"):
 		return "connection"
 	case e.Kind == "", strings.Contains(p.Message, "needs the key"), strings.Contains(p.Message, "has no value"), strings.Contains(p.Message, "is missing"),
-		strings.Contains(p.Message, "empty expression"):
+		strings.Contains(p.Message, "empty expression"), strings.Contains(p.Message, "needs the input"), strings.HasSuffix(p.Message, " is empty"),
+		strings.HasSuffix(p.Message, "has at least one step"), strings.HasPrefix(p.Message, `"" `):
 		return "not_set_up"
 	}
 	return "problem"

@@ -3,6 +3,7 @@ import { RunList, sinceOf } from './runs.svelte'
 import { effectOf } from './effect'
 import { complete, withTest, withValue } from './filter'
 import { formatDuration, labelOf } from './format'
+import { told } from './problems'
 import { parse, t } from './i18n'
 import { match } from './address'
 import { child, partsOf } from './template'
@@ -77,6 +78,13 @@ describe('words', () => {
     expect(labelOf('customer_name')).toBe('Customer name')
     expect(labelOf('customerName')).toBe('Customer name')
     expect(labelOf('x.y')).toBe('x.y')
+  })
+  it('says of a new step what comes next, and of a mistake what it is', () => {
+    const say = (message: string, hint?: string) => told({ message, hint })
+    expect(say('set has no value', 'give it one or remove the line')).toEqual({ text: 'editor.todo_set', hint: '', todo: true })
+    for (const message of ['for_each has at least one step', 'slack.post_message needs the input channel', 'url is empty', '"" cannot be part of a workflow id: use a-z']) expect(say(message).todo).toBe(true)
+    expect(say('there is no step "a"', 'did you mean b?')).toEqual({ text: 'There is no step "a".', hint: 'Did you mean b?', todo: false })
+    expect(say('name has no value').todo).toBe(false)
   })
   it('makes monograms', () => {
     expect([monogram('Google Sheets'), monogram('GitHub'), monogram('slack'), monogram('')]).toEqual(['GS', 'GH', 'Sl', '·'])
