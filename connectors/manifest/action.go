@@ -87,9 +87,10 @@ func (r *reader) settings(o *workflow.Object, s, inherit *settings, what string)
 	*s = *inherit
 	if n := o.Value("base_url"); n != nil {
 		s.base = r.template(n, "base_url", inBase)
-		r.src.addresses = append(r.src.addresses, n)
 		if !strings.HasPrefix(n.Value, "https://") && !strings.HasPrefix(n.Value, "http://") && !strings.HasPrefix(n.Value, "${{") {
 			r.Errorf(n, "such as https://api.example.com", "base_url is no address")
+		} else {
+			r.src.addresses = append(r.src.addresses, n)
 		}
 	}
 	if n := o.Value("path"); n != nil {
@@ -350,6 +351,15 @@ func (r *reader) usesPages(o *workflow.Object, a *action) bool {
 	return true
 }
 
+// bodyOfGet warns of a body that has no meaning by RFC 9110, section 9.3.1: few APIs read it, and what lies before them may
+// drop it or refuse the call.
+func (r *reader) bodyOfGet(n *yaml.Node, a *action) {
+	if a.body == nil && a.shape == "" && !slices.ContainsFunc(a.fields, func(f *field) bool { return f.place == "body" }) {
+		return
+	}
+	r.Warnf(n, "send it in the query, or with POST; leave it if the API's documentation asks for just this", "a %s request with a body, which most servers do not read", a.method)
+}
+
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
 // request reads the `request` of an action.
@@ -385,7 +395,7 @@ func (r *reader) readRequest(n *yaml.Node, a *action) {
 	a.method = o.Word("method", method, methods...)
 	if a.path == nil {
 		if given == nil || given[0] == "body" {
-			o.Need("path", "such as path: /v1/things")
+			o.Need("path", `such as path: /v1/things; path: "" is base_url itself`)
 		}
 		a.path = &pathTemplate{}
 	}
@@ -476,6 +486,9 @@ func (r *reader) placeFields(n *yaml.Node, a *action, used map[string]bool) {
 		if f.place == "variables" && a.shape != "graphql" {
 			r.Errorf(n, "", "at: variables.%s needs a request with graphql", strings.Join(f.path, "."))
 		}
+	}
+	if a.method == http.MethodGet || a.method == http.MethodHead {
+		r.bodyOfGet(n, a)
 	}
 	for _, name := range a.path.names {
 		if _, ok := a.input.Properties[name]; !ok && !slices.ContainsFunc(a.fields, func(f *field) bool { return f.place == "path" && f.path[0] == name }) {

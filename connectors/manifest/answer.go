@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,7 @@ type result struct {
 	header  http.Header
 	answer  connectors.Answer
 	raw     []byte
+	method  string
 	url     *url.URL
 	fault   string // what a SOAP Fault, a JSON-RPC error or a GraphQL error says
 	misread string // why the body is not what it should be
@@ -153,7 +155,7 @@ func exchange(ctx context.Context, client *http.Client, req *http.Request, timeo
 	}
 	parsed := wire.Parse(answer.Header.Get("Content-Type"), body)
 	return &result{
-		status: answer.StatusCode, header: answer.Header, raw: body, url: req.URL,
+		status: answer.StatusCode, header: answer.Header, raw: body, method: req.Method, url: req.URL,
 		answer: connectors.AnswerOf(answer.StatusCode, answer.Header, parsed),
 	}, true, nil
 }
@@ -206,13 +208,14 @@ func (a *action) unwrap(res *result) {
 // failure is the error for an answer that is not a success.
 func (a *action) failure(c *connectors.Call, res *result, v verdict, secrets []string) error {
 	c0 := a.src.connector
-	text := v.text
+	text, said := v.text, ""
 	if text == "" {
 		text = fmt.Sprintf("%s answered %d", c0.Title, res.status)
 		if name := http.StatusText(res.status); name != "" {
 			text += " " + name
 		}
-		if said := wire.Excerpt(res.header.Get("Content-Type"), res.raw, secrets); said != "" {
+		text += called(res)
+		if said = wire.Excerpt(res.header.Get("Content-Type"), res.raw, secrets); said != "" {
 			text += ": " + said
 		}
 	} else if v.text == res.misread || v.text == res.fault {
@@ -228,6 +231,11 @@ func (a *action) failure(c *connectors.Call, res *result, v verdict, secrets []s
 		text += fmt.Sprintf(". The connection %s is not allowed to do this: give it the permission at %s", c.Connection.Name, c0.Title)
 	case res.status >= 300 && res.status < 400:
 		text += ". It redirects" + target(res) + ", and secrets are not carried to another address: if the system has moved, change the address"
+	case v.do == "fail" && said == "":
+		text += ", and gave no reason. Look at the address and the values of the call"
+		if c0.Docs != "" {
+			text += ", and for the status at " + c0.Docs
+		}
 	}
 	var err error = &connectors.StatusError{Status: res.status, Message: redact(text, secrets)}
 	switch v.do {
@@ -240,6 +248,19 @@ func (a *action) failure(c *connectors.Call, res *result, v verdict, secrets []s
 		return connectors.RetryAfter(err, v.wait)
 	}
 	return connectors.Permanent(err)
+}
+
+// called names the call that was answered, without its query, which may hold more than a message should.
+func called(res *result) string {
+	const most = 120 // bytes
+	if res.url == nil {
+		return ""
+	}
+	path := cmp.Or(res.url.EscapedPath(), "/")
+	if len(path) > most {
+		path = path[:most] + "…"
+	}
+	return " to " + res.method + " " + path
 }
 
 // target names the host that a redirect leads to, without what stands behind it.
@@ -379,14 +400,15 @@ type page struct {
 	to       *field
 	stop     *expression.Program
 	start    int
-	maxPages int
+	maxPages int // as the manifest says; 0: as many as the limit needs
 }
 
 const (
-	defaultLimit    = 100
-	maxLimit        = 10_000
-	defaultMaxPages = 50
-	mostPages       = 1000
+	defaultLimit = 100
+	maxLimit     = 10_000
+	mostPages    = 1000
+
+	unreadable = "?" // a strategy that is no strategy: what it needs is not known
 )
 
 func (r *reader) pagination(n *yaml.Node, inherit *page) *page {
@@ -400,7 +422,7 @@ func (r *reader) pagination(n *yaml.Node, inherit *page) *page {
 		*p = *inherit
 	}
 	if n := o.Value("strategy"); n != nil {
-		*p = page{strategy: o.Word("strategy", "cursor", "cursor", "page", "offset", "next_url", "link_header")}
+		*p = page{strategy: o.Word("strategy", unreadable, "cursor", "page", "offset", "next_url", "link_header")}
 	}
 	if n := o.Value("items"); n != nil {
 		p.items = r.program(n, "items", inAnswer)
@@ -428,17 +450,19 @@ func (r *reader) pagination(n *yaml.Node, inherit *page) *page {
 	if p.strategy == "page" && o.Take("start") == nil && (inherit == nil || o.Take("strategy") != nil) {
 		p.start = 1
 	}
-	p.maxPages = o.Int("max_pages", max(p.maxPages, defaultMaxPages), 1, mostPages)
+	p.maxPages = o.Int("max_pages", p.maxPages, 1, mostPages)
 	o.Done()
 	return p
 }
 
 // check reports what an action's pages lack; defaults may hold only a part of it.
 func (p *page) check(r *reader, n *yaml.Node) {
-	lack := ""
+	lack, hint := "", "strategy "+p.strategy+" needs it"
 	switch {
+	case p.strategy == unreadable:
+		return // reported where it stands
 	case p.strategy == "":
-		lack = "strategy"
+		lack, hint = "strategy", "how the next page is found: cursor, page, offset, next_url or link_header"
 	case p.items == nil:
 		lack = "items"
 	case p.next == nil && (p.strategy == "cursor" || p.strategy == "next_url"):
@@ -447,7 +471,7 @@ func (p *page) check(r *reader, n *yaml.Node) {
 		lack = "to"
 	}
 	if lack != "" {
-		r.Errorf(n, "strategy "+p.strategy+" needs it", "pagination has no %s", lack)
+		r.Errorf(n, hint, "pagination has no %s", lack)
 	}
 }
 

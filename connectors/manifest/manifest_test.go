@@ -31,17 +31,22 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// TestBad has a file for each rule: its first line says where the problem is and what it is.
+// TestBad has a file for each rule: its first line says where the problem is and what it is, with "only" that there is no other:
+// a second one that follows from the first would mislead.
 func TestBad(t *testing.T) {
 	for _, file := range files(t, "bad") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			src := read(t, file)
 			want, _, _ := strings.Cut(string(src), "\n")
+			want, only := strings.CutPrefix(want, "# want only: ")
 			want, ok := strings.CutPrefix(want, "# want: ")
-			if !ok {
+			if !ok && !only {
 				t.Fatal("the first line is not # want: line:column: text")
 			}
 			_, problems := manifest.Parse(file, src, os.DirFS(filepath.Dir(file)))
+			if only && len(problems) != 1 {
+				t.Errorf("there are %d problems:\n%s", len(problems), problems.Error())
+			}
 			for _, p := range problems {
 				if strings.Contains(p.String(), ":"+want) {
 					return

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,7 +179,7 @@ func (a *action) pages(ctx context.Context, w words, c *connectors.Call, input m
 		next   *url.URL
 		first  *url.URL
 	)
-	for number := 0; number < p.maxPages; number++ {
+	for number := 0; number < cmp.Or(p.maxPages, mostPages); number++ {
 		change := func(d *draft) error {
 			if first == nil {
 				u := *d.url
@@ -258,6 +259,9 @@ func (a *action) pages(ctx context.Context, w words, c *connectors.Call, input m
 			}
 		}
 	}
+	if p.maxPages == 0 { // half a list must not look like all of it
+		return nil, connectors.Permanent(fmt.Errorf("%d pages held only %d entries, and more follow: ask for a smaller limit, or for larger pages", mostPages, len(items)))
+	}
 	return items, nil
 }
 
@@ -268,7 +272,7 @@ func sameHost(first, here *url.URL, text string) (*url.URL, error) {
 		return nil, errors.New("the address of the next page cannot be read")
 	}
 	if u.Scheme != first.Scheme || !strings.EqualFold(u.Host, first.Host) {
-		return nil, fmt.Errorf("the next page is at %s, not at %s: that is not followed", u.Host, first.Host)
+		return nil, fmt.Errorf("the next page is at %s://%s, not at %s://%s: that is not followed", u.Scheme, u.Host, first.Scheme, first.Host)
 	}
 	u.Fragment = ""
 	return u, nil

@@ -285,3 +285,96 @@ actions:
 		t.Errorf("there are %d choices, want %d", len(choices), pages*each)
 	}
 }
+
+// An answer that no rule knows says what was called and what to do next, and still no secret.
+func TestUnknownAnswer(t *testing.T) {
+	const text = `manifest: 1
+id: m
+title: Acme
+version: 1.0.0
+docs: https://docs.example.com/status
+connection: {auth: [{id: key, type: keys, secrets: {key: {title: Key}}, apply: {query.key: "${{ secret.key }}"}}, {id: hook, type: url}]}
+defaults: {base_url: "https://api.example.com/base"}
+actions: {get: {title: Get, safe: true, request: {method: GET, path: "/v1/{id}"}, input: {properties: {id: {type: string}}}}}
+`
+	m, problems := manifest.Parse("m.yaml", []byte(text), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for _, test := range []struct {
+		name, auth string
+		secrets    map[string]string
+		status     int
+		body, want string
+	}{
+		{"says nothing", "key", map[string]string{"key": "canary-4711"}, 418, "", "Acme answered 418 I'm a teapot to GET /base/v1/a%2Fb, and gave no reason. Look at the address and the values of the call, and for the status at https://docs.example.com/status"},
+		{"no status of ours", "key", map[string]string{"key": "canary-4711"}, 499, "", "Acme answered 499 to GET /base/v1/a%2Fb, and gave no reason"},
+		{"says something", "key", map[string]string{"key": "canary-4711"}, 418, `{"error":"tea only"}`, `Acme answered 418 I'm a teapot to GET /base/v1/a%2Fb: {"error":"tea only"}`},
+		{"the address is the secret", "hook", map[string]string{"url": "https://api.example.com/canary-4711"}, 418, "", "Acme answered 418 I'm a teapot to GET [redacted], and gave no reason"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer := trip(func(*http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(test.status)
+				fmt.Fprint(w, test.body)
+				return w.Result(), nil
+			})
+			_, err := m.Connector.Action("get").Do(t.Context(), &connectors.Call{
+				Connection: connectors.Connection{Name: "main", Connector: "m", Auth: test.auth, Secrets: test.secrets},
+				Input:      map[string]any{"id": "a/b"}, HTTP: &http.Client{Transport: answer}, Now: time.Now(), Key: "k",
+			})
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("the message is %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// A list is read as far as the limit says, however small its pages are; one that never gets there is an error, as half a list
+// would look like a whole one. Only a manifest that says max_pages means to stop earlier.
+func TestPagesReachTheLimit(t *testing.T) {
+	const text = `manifest: 1
+id: m
+title: M
+version: 1.0.0
+defaults: {base_url: "https://api.example.com"}
+actions:
+  all: {title: All, safe: true, request: {method: GET, path: /all}, pagination: {strategy: page, items: response.body, to: query.page}}
+  some: {title: Some, safe: true, request: {method: GET, path: /some}, pagination: {strategy: page, items: response.body, to: query.page, max_pages: 3}}
+  away: {title: Away, safe: true, request: {method: GET, path: /away}, pagination: {strategy: next_url, items: response.body.items, next: response.body.next}}
+`
+	m, problems := manifest.Parse("m.yaml", []byte(text), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	server := trip(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/away" {
+			fmt.Fprint(w, `{"items": [1], "next": "http://api.example.com/away?page=2"}`)
+		} else {
+			fmt.Fprintf(w, `["p%s", 2]`, r.URL.Query().Get("page"))
+		}
+		return w.Result(), nil
+	})
+	for _, test := range []struct {
+		action string
+		limit  int
+		want   int
+		fails  string
+	}{
+		{"all", 300, 300, ""},
+		{"all", 2001, 0, "1000 pages held only 2000 entries, and more follow"},
+		{"some", 300, 6, ""},
+		{"away", 10, 0, "the next page is at http://api.example.com, not at https://api.example.com"},
+	} {
+		out, err := m.Connector.Action(test.action).Do(t.Context(), &connectors.Call{
+			Input: map[string]any{"limit": test.limit}, HTTP: &http.Client{Transport: server}, Now: time.Now(), Key: "k",
+		})
+		list, _ := out.([]any)
+		if len(list) != test.want || test.fails == "" && err != nil || test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails)) {
+			t.Errorf("%s with limit %d: %d entries and %v, want %d and %q", test.action, test.limit, len(list), err, test.want, test.fails)
+		}
+	}
+}

@@ -308,6 +308,17 @@ func (r *reader) at(o *workflow.Object, f *field) {
 	if !ok || dotted && (rest == "" || slices.Contains(f.path, "")) || !dotted && place != "none" && place != "body" {
 		r.Errorf(n, "one of path.x, query.x, header.X, cookie.x, body.a.b, variables.x, none", "at is no place of a request")
 		f.place = "none"
+		return
+	}
+	var err error
+	switch place {
+	case "header":
+		err = checkHeaderName(rest)
+	case "cookie":
+		err = checkCookieName(rest)
+	}
+	if err != nil {
+		r.Errorf(n, "", "%v", err)
 	}
 }
 

@@ -296,7 +296,13 @@ func styleWord(style string) string {
 // payload writes the inputs of the body. It returns `request.body` where the whole body is one input.
 func (b *builder) payload(w *written, names map[string]bool, headers *object) (any, error) {
 	p := w.body
-	if p == nil || (w.method == "GET" || w.method == "HEAD") && !p.required { // a body of those is dropped on the way by many
+	if p == nil {
+		return nil, nil
+	}
+	if (w.method == "GET" || w.method == "HEAD") && !p.required { // a body of those is dropped on the way by many
+		if p.schema.size() > 0 {
+			b.c.warn("the body of a %s request is optional, and most servers do not read one: it is left out", w.method)
+		}
 		return nil, nil
 	}
 	w.action.set("encode", p.encode)

@@ -141,6 +141,9 @@ func check(t testing.TB, r *openapi.Result) *connectors.Connector {
 	t.Helper()
 	m, problems := manifest.Parse(r.Name+".yaml", r.Manifest, nil)
 	for _, p := range problems {
+		if p.Warning && strings.Contains(p.Message, "request with a body") {
+			continue // the document demands one
+		}
 		t.Errorf("the manifest is none: %s", p)
 	}
 	if m == nil || problems.Err() != nil {

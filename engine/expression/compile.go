@@ -200,6 +200,8 @@ func (c *compiler) identifier(n *ast.IdentifierNode) (op, error) {
 		f.hint = "did you mean nil?"
 	case root == "secrets" || root == "env" || root == "connections" || root == "vars":
 		f.hint = "expressions see no secrets and no environment; those belong into a connection"
+	case root == "secret":
+		f.hint = "only the auth of a connection sees its secrets; what it says under apply puts them into every request"
 	case len(c.roots) > 0:
 		f.hint = "text needs quotes; known here: " + strings.Join(c.roots, ", ")
 	default:

@@ -335,6 +335,7 @@ func TestCompileErrors(t *testing.T) {
 		{`join([1], ",", 3)`, `join takes 1 to 2 values, not 3`, ``, 1, 1},
 		{`error.message`, `unknown name error`, `in the steps of on_error and on_failure`, 1, 1},
 		{`secrets.token`, `unknown name secrets`, `expressions see no secrets`, 1, 1},
+		{`secret.token`, `unknown name secret`, `only the auth of a connection sees its secrets`, 1, 1},
 		{`env.HOME`, `unknown name env`, `expressions see no secrets`, 1, 1},
 		{`connections.x`, `unknown name connections`, ``, 1, 1},
 		{`$env`, `unknown name $env`, ``, 1, 1},
