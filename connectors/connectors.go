@@ -241,6 +241,7 @@ type Registry struct {
 	mu      sync.Mutex                        // one change at a time
 	shipped map[string]func() *Connector      // under mu
 	own     map[string]*Connector             // under mu
+	broken  map[string]string                 // under mu; files of one's own that cannot be used, by the ID they would have
 	byID    atomic.Pointer[map[string]source] // what lookups see
 }
 
@@ -288,6 +289,28 @@ func (r *Registry) Own(list ...*Connector) {
 		r.own[c.ID] = c
 	}
 	r.publish()
+}
+
+// Broken names the files of a person's own connectors that have errors and no version to fall back on, by ID.
+func (r *Registry) Broken(files map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = files
+}
+
+// Missing says why [Registry.Connector] found nothing: what is wrong with a file is not told as if nobody had written it.
+func (r *Registry) Missing(id string) error {
+	if file := r.BrokenFile(id); file != "" {
+		return fmt.Errorf("the connector %q cannot be used: %s has errors", id, file)
+	}
+	return fmt.Errorf("there is no connector %q", id)
+}
+
+// BrokenFile names the file that should have been the connector with this ID, if there is one.
+func (r *Registry) BrokenFile(id string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken[id]
 }
 
 // Ships reports that a connector with this ID comes with Bellhop.

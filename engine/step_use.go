@@ -287,7 +287,7 @@ func (e *Engine) action(u *workflow.Use) (*connectors.Action, error) {
 func findAction(r *connectors.Registry, u *workflow.Use) (*connectors.Action, error) {
 	c := r.Connector(u.Connector)
 	if c == nil {
-		return nil, fmt.Errorf("there is no connector %q", u.Connector)
+		return nil, r.Missing(u.Connector)
 	}
 	a := c.Action(u.Action)
 	if a == nil || a.Do == nil {

@@ -86,7 +86,7 @@ func (a *app) connectorsShow() *cobra.Command {
 			}
 			c := r.Connector(args[0])
 			if c == nil {
-				return fmt.Errorf("there is no connector %q\n  bellhop connectors list shows which there are", args[0])
+				return fmt.Errorf("%w\n  bellhop connectors list shows which there are", r.Missing(args[0]))
 			}
 			if asJSON {
 				return printJSON(a.stdout, server.ViewConnector(c))

@@ -67,7 +67,7 @@ func (f *Folder) loadConnectors() (changed bool, err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	good := map[string]*connectors.Connector{}
+	good, broken := map[string]*connectors.Connector{}, map[string]string{}
 	for i := range after {
 		c := &after[i]
 		switch {
@@ -75,6 +75,8 @@ func (f *Folder) loadConnectors() (changed bool, err error) {
 			good[c.ID] = c.Manifest.Connector
 		case f.good[c.ID] != nil:
 			good[c.ID] = f.good[c.ID]
+		default:
+			broken[c.ID] = c.Path
 		}
 	}
 	own := make([]*connectors.Connector, 0, len(good))
@@ -83,6 +85,7 @@ func (f *Folder) loadConnectors() (changed bool, err error) {
 	}
 	f.connectors, f.good = after, good
 	f.opts.Connectors.Own(own...)
+	f.opts.Connectors.Broken(broken)
 	clear(f.known)
 	return true, nil
 }

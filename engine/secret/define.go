@@ -81,7 +81,7 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 	}
 	c := reg.Connector(d.connector)
 	if c == nil {
-		problem("connector", "there is no connector %q", d.connector)
+		problem("connector", "%v", reg.Missing(d.connector))
 		return d
 	}
 	scheme := pick(c, &d, raw, problem)

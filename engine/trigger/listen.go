@@ -34,7 +34,7 @@ func (s *Set) listener(ctx context.Context, w *workflow.Workflow, t *workflow.Tr
 	use := t.Listen.Use
 	l := &listener{workflow: w, trigger: t, connection: use.Connection, connector: s.Engine.Connectors.Connector(use.Connector)}
 	if l.connector == nil {
-		return nil, fmt.Errorf("there is no connector %q", use.Connector)
+		return nil, s.Engine.Connectors.Missing(use.Connector)
 	}
 	if l.kind = l.connector.Trigger(use.Action); l.kind == nil {
 		return nil, fmt.Errorf("the connector %s has no trigger %q", use.Connector, use.Action)

@@ -195,11 +195,15 @@ func (k *checker) listen(l *Listen) {
 func (k *checker) connector(use *Use) *connectors.Connector {
 	connector := k.catalog.Connectors.Connector(use.Connector)
 	if connector == nil {
-		var ids []string
-		for _, c := range k.catalog.Connectors.All() {
-			ids = append(ids, c.ID)
+		hint := "mend it first"
+		if k.catalog.Connectors.BrokenFile(use.Connector) == "" {
+			var ids []string
+			for _, c := range k.catalog.Connectors.All() {
+				ids = append(ids, c.ID)
+			}
+			hint = known(use.Connector, ids)
 		}
-		k.errorf(use.At, known(use.Connector, ids), "there is no connector %q", use.Connector)
+		k.errorf(use.At, hint, "%v", k.catalog.Connectors.Missing(use.Connector))
 	}
 	k.shared = connector
 	return connector
