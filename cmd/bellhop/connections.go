@@ -82,7 +82,7 @@ type entered struct {
 
 func (e *entered) flags(c *cobra.Command) {
 	c.Flags().StringVar(&e.connector, "connector", "", "makes a new connection of this connector")
-	c.Flags().StringVar(&e.auth, "auth", "", "how it proves who it is; one of those that `bellhop connectors show` lists")
+	c.Flags().StringVar(&e.auth, "auth", "", "how it proves who it is; one of those that bellhop connectors show lists")
 	c.Flags().StringArrayVar(&e.fields, "field", nil, "name=value of a plain field; may be given several times")
 	c.Flags().StringArrayVar(&e.secrets, "secret", nil, "name of a secret, which is asked for, or read as one line of standard input; may be given several times")
 	c.Flags().StringArrayVar(&e.envs, "secret-env", nil, "name=VARIABLE: a secret out of a variable of this command; may be given several times")

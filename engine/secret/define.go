@@ -118,6 +118,11 @@ func define(name string, raw map[string]any, reg *connectors.Registry) definitio
 					problem(key, "%s: %s", key, err.Error())
 				}
 			}
+			if !refers(v) { // else when it is known
+				if err := checkField(c, key, v); err != nil {
+					problem(key, "%s: %s", key, err.Error())
+				}
+			}
 			d.fields[key] = v
 		}
 	}

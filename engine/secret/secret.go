@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -269,6 +270,12 @@ func (c *Connections) resolve(d definition) (connectors.Connection, error) {
 			note(key, err)
 			continue
 		}
+		if refers(d.fields[key]) && d.of != nil {
+			if err := checkField(d.of, key, v); err != nil {
+				note(key, err)
+				continue
+			}
+		}
 		conn.Fields[key] = v
 	}
 	for _, host := range d.hosts {
@@ -333,6 +340,17 @@ func (c *Connections) expandAny(v any) (any, error) {
 
 // reference is one `${{ … }}` of the settings, or the literal `$${{`.
 var reference = regexp.MustCompile(`\$\$\{\{|\$\{\{\s*(?:env\.([A-Za-z_][A-Za-z0-9_]*)|(file|command)\(\s*("(?:[^"\\]|\\.)*"|'[^']*')\s*\))\s*\}\}|\$\{\{[^}]*\}?\}?`)
+
+// refers reports that a value comes from elsewhere, in part at least.
+func refers(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return reference.MatchString(v)
+	case []any:
+		return slices.ContainsFunc(v, refers)
+	}
+	return false
+}
 
 // checkReferences returns what is wrong with the references of a text, or nil.
 func checkReferences(text string) error {

@@ -165,6 +165,53 @@ func TestConnection(t *testing.T) {
 	}
 }
 
+// A value that a connection's field cannot have is told where it is written, or when it is known.
+func TestFields(t *testing.T) {
+	text, most := connectors.Schema{Type: "string"}, 65535.0
+	reg := connectors.NewRegistry(&connectors.Connector{
+		ID: "shop", Auth: []connectors.AuthScheme{{ID: "key", Secrets: []connectors.Secret{{Name: "token"}}}},
+		Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{
+			"shop": {Type: "string", Pattern: "^[a-z-]+$", Suffix: ".shop.example"}, "region": {Type: "string", Enum: []any{"eu", "us"}},
+			"port": {Type: "integer", Maximum: &most}, "base_url": text, "account": {Type: "string", Pattern: "^[0-9]+$"},
+		}},
+	})
+	const none = ""
+	for _, test := range []struct {
+		key  string
+		v    any
+		want string
+	}{
+		{"shop", "my-shop", none},
+		{"shop", "evil.example/", "shop: it does not match ^[a-z-]+$"},
+		{"shop", "my-shop.shop.example", "shop: leave out .shop.example: it is added by itself"},
+		{"shop", "${{ env.SHOP }}", none},
+		{"shop", "${{ env.EVIL }}", "shop: it does not match ^[a-z-]+$"},
+		{"region", "mars", "region: it is none of eu, us"},
+		{"region", []any{"eu"}, "region: it is a list, not text"},
+		{"account", 4711, none},
+		{"port", 70000, "port: it is"},
+		{"port", "${{ env.PORT }}", none},
+		{"base_url", "https://test.shop.example/v1", none},
+		{"base_url", "test.shop.example", "base_url: it is no address, such as https://api.example.com"},
+		{"base_url", "ftp://test.shop.example", "base_url: it is no address"},
+		{"base_url", "https://ada:pass@test.shop.example", "base_url: a user name and a password do not stand in an address"},
+	} {
+		conns := secret.New(map[string]map[string]any{"a": {"connector": "shop", "token": "t0ken-1", test.key: test.v}}, reg, secret.Options{
+			Env: func(name string) (string, bool) {
+				v, ok := map[string]string{"SHOP": "my-shop", "EVIL": "evil/", "PORT": "587"}[name]
+				return v, ok
+			},
+		})
+		got := none
+		if _, err := conns.Connection("a"); err != nil {
+			got = strings.TrimPrefix(err.Error(), "connection a: ")
+		}
+		if test.want == none && got != none || !strings.HasPrefix(got, test.want) || strings.Contains(got, "pass@") {
+			t.Errorf("%s: %v: got %q, want %q", test.key, test.v, got, test.want)
+		}
+	}
+}
+
 func TestUnknownConnection(t *testing.T) {
 	conns, _ := open(t, nil, nil)
 	if _, err := conns.Connection("none"); !errors.Is(err, secret.ErrUnknown) {

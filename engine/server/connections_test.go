@@ -58,7 +58,7 @@ func crm(t *testing.T, h *house) {
 	}
 	h.registry.Replace(append(catalog.All(), &connectors.Connector{
 		ID: "crm", Title: "CRM",
-		Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{"region": {Type: "string"}}},
+		Fields: connectors.Schema{Type: "object", Closed: true, Properties: map[string]connectors.Schema{"region": {Type: "string"}, "base_url": {Type: "string"}}},
 		Auth: []connectors.AuthScheme{
 			{ID: "key", Type: connectors.AuthBearer, Secrets: []connectors.Secret{{Name: "token", Title: "API key", Help: "Settings > API", Pattern: "^canary-"}}},
 			{
@@ -138,6 +138,9 @@ func TestConnectionMistakes(t *testing.T) {
 		{"no connector", "POST", "", `{"name": "x", "connector": "nope"}`, 422, `no connector \"nope\"`},
 		{"a secret that is none", "POST", "", `{"name": "x", "connector": "crm", "auth": "key", "values": {"token": "abc"}}`, 422, "this is no api key"},
 		{"an unknown value", "POST", "", `{"name": "x", "connector": "crm", "auth": "key", "values": {"color": "red"}}`, 422, "unknown key"},
+		{"values in the wrong place", "POST", "", `{"name": "x", "connector": "crm", "auth": "key", "secrets": {"token": "canary-key"}}`, 422, "body.secrets: unexpected property"},
+		{"an address that is none", "POST", "", `{"name": "x", "connector": "crm", "auth": "key", "values": {"token": "canary-key", "base_url": "ftp://x.example"}}`, 422, "it is no address"},
+		{"a password in an address", "POST", "", `{"name": "x", "connector": "crm", "auth": "key", "values": {"token": "canary-key", "base_url": "https://u:canary@x.example"}}`, 422, "do not stand in an address"},
 		{"a bad name", "POST", "", `{"name": "X Y", "connector": "crm"}`, 422, "no name for a connection"},
 		{"a name that is taken", "POST", "", `{"name": "sender", "connector": "crm"}`, 422, "there is a connection sender already"},
 		{"a change of nothing", "PATCH", "/absent", `{"values": {}}`, 404, "no such connection"},
@@ -159,6 +162,9 @@ func TestConnectionMistakes(t *testing.T) {
 			res, text := h.call(test.method, path(test.path), test.body)
 			if res.StatusCode != test.status || !strings.Contains(text, test.want) {
 				t.Fatalf("%d %s, want %d with %q", res.StatusCode, text, test.status, test.want)
+			}
+			if strings.Contains(text, "canary-key") || strings.Contains(text, "u:canary") {
+				t.Errorf("the answer repeats a secret: %s", text)
 			}
 		})
 	}

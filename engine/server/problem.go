@@ -90,7 +90,9 @@ func init() {
 			switch {
 			case err == nil:
 			case errors.As(err, &d):
-				p.Errors = append(p.Errors, d.ErrorDetail())
+				detail := *d.ErrorDetail()
+				detail.Value = nil // what was sent may hold a secret
+				p.Errors = append(p.Errors, &detail)
 			default:
 				p.Errors = append(p.Errors, &huma.ErrorDetail{Message: err.Error()})
 			}
