@@ -429,7 +429,9 @@ func (r *reader) resolveTrigger(ref reference) {
 	switch {
 	case owner == "":
 		r.errorf(r.at(ref), known(field, all), "trigger has no field %q", field)
-	case owner != "schedule" && slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool { return t.Listen != nil }):
+	case field == "item" && !r.unread && r.listens() && !r.emits(field):
+		r.warnf(r.at(ref), "write trigger.body", "what a connector's trigger gives is trigger.body: trigger.item, which a poll of the workflow's own has, is always nothing here")
+	case owner != "schedule" && r.listens():
 		// Whether that is a webhook or a poll is for the connector to say.
 	case ref.scope.kind != "" && ref.scope.kind != owner:
 		r.warnf(r.at(ref), "", "only a %s has trigger.%s: here it is always nothing", owner, field)
@@ -447,6 +449,10 @@ func (r *reader) hasParam(name string) bool {
 	return slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool {
 		return t.Webhook != nil && strings.Contains("/"+t.Webhook.Path+"/", "/{"+name+"}/")
 	})
+}
+
+func (r *reader) listens() bool {
+	return slices.ContainsFunc(r.w.Triggers, func(t *Trigger) bool { return t.Listen != nil })
 }
 
 func (r *reader) emits(field string) bool {
