@@ -10,8 +10,10 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -303,6 +305,9 @@ func (c *Connections) resolve(d definition) (connectors.Connection, error) {
 				conn.Secrets[key+"#"+strconv.Itoa(n)] = text
 			}
 			c.learn(text)
+			if scheme := d.scheme(); scheme != nil && scheme.Type == connectors.AuthURL && key == "url" {
+				c.learn(partsOf(text)...)
+			}
 		}
 	}
 	for _, key := range d.missing {
@@ -319,6 +324,24 @@ func (c *Connections) resolve(d definition) (connectors.Connection, error) {
 		return conn, fmt.Errorf("connection %s: %s", d.name, strings.Join(reasons, "; "))
 	}
 	return conn, nil
+}
+
+// partsOf is what makes an address a secret: its path, which the other side often repeats without the host, and the end of
+// that where it is long enough to be no ordinary word.
+func partsOf(address string) []string {
+	const most = 12 // characters of an ordinary word in a path
+	u, err := url.Parse(address)
+	if err != nil || len(u.Path) <= 1 {
+		return nil
+	}
+	parts := []string{u.Path, u.EscapedPath()}
+	if u.RawQuery != "" {
+		parts = append(parts, u.RawQuery)
+	}
+	if last := path.Base(u.Path); len(last) > most {
+		parts = append(parts, last)
+	}
+	return parts
 }
 
 func (c *Connections) expandAny(v any) (any, error) {

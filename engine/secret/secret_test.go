@@ -212,6 +212,29 @@ func TestFields(t *testing.T) {
 	}
 }
 
+// The other side repeats the path of an address that is a secret without the host in front.
+func TestAddressIsSecret(t *testing.T) {
+	reg := connectors.NewRegistry(&connectors.Connector{
+		ID: "catch", Auth: []connectors.AuthScheme{{ID: "hook", Type: connectors.AuthURL, Secrets: []connectors.Secret{{Name: "url"}}}},
+	})
+	r := &secret.Redactor{}
+	conns := secret.New(map[string]map[string]any{"a": {"connector": "catch", "url": "https://hooks.example.com/catch/4711/canary-address-1?s=canary-query"}}, reg, secret.Options{Redactor: r})
+	if _, err := conns.Connection("a"); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"POST https://hooks.example.com/catch/4711/canary-address-1?s=canary-query": "POST [redacted]",
+		"Cannot POST /catch/4711/canary-address-1":                                  "Cannot POST [redacted]",
+		"no hook canary-address-1 here":                                             "no hook [redacted] here",
+		"s=canary-query":                                                            "[redacted]",
+		"catch 4711":                                                                "catch 4711",
+	} {
+		if got := r.Text(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestUnknownConnection(t *testing.T) {
 	conns, _ := open(t, nil, nil)
 	if _, err := conns.Connection("none"); !errors.Is(err, secret.ErrUnknown) {

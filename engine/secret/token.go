@@ -75,11 +75,13 @@ func (c *Connections) Tokens(name string) func(ctx context.Context, refused stri
 	return func(ctx context.Context, refused string) (string, error) { return c.tokenOf(ctx, name, refused) }
 }
 
-func (e *entry) scheme() *connectors.AuthScheme {
-	if e.def.of == nil {
+func (e *entry) scheme() *connectors.AuthScheme { return e.def.scheme() }
+
+func (d *definition) scheme() *connectors.AuthScheme {
+	if d.of == nil {
 		return nil
 	}
-	return e.def.of.Scheme(e.def.auth)
+	return d.of.Scheme(d.auth)
 }
 
 func (c *Connections) tokenOf(ctx context.Context, name, refused string) (string, error) {
