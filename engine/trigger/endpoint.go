@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"mime"
@@ -247,7 +248,7 @@ func (c *endpointCall) start(w http.ResponseWriter, h *happening) *refusal {
 		return nil
 	}
 	if len(events) > 0 {
-		events[0].Delivery = c.delivery(engine.DeliveryAccepted, c.endpoint.Answer.Status)
+		events[0].Delivery = c.delivery(engine.DeliveryAccepted, cmp.Or(c.endpoint.Answer.Status, http.StatusAccepted))
 	}
 	text := []byte(`{}`)
 	if len(events) > 0 || len(puts) > 0 {

@@ -641,6 +641,18 @@ func TestManualEndpoint(t *testing.T) {
 	}
 }
 
+// An accepted delivery is kept with the status that the provider saw.
+func TestEndpointDeliveryStatus(t *testing.T) {
+	h, _ := shopHouse(t, newProvider(t), 0)
+	h.live(t, parse(t, "a", listens("shop.call")))
+	work(t, h.engine.Run, h.Run)
+	a := do(t, serve(t, h), "POST", "/hooks/_/live/calls", form, "who=Ada", "X-Sig", hex.EncodeToString(sum(sha256.New, "s3cret", "who=Ada")))
+	ds := h.deliveries(t, "a")
+	if a.status != 202 || len(ds) != 1 || ds[0].Status != a.status || ds[0].Outcome != engine.DeliveryAccepted {
+		t.Errorf("answered %d, kept %+v", a.status, ds)
+	}
+}
+
 // TestConnectorPollAndStream: both start runs whose trigger.body is the item, and each item once.
 func TestConnectorPollAndStream(t *testing.T) {
 	p := newProvider(t)
