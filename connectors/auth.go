@@ -63,9 +63,8 @@ type OAuth2 struct {
 	AuthorizeURL func(Connection) (string, error) // flow authorization_code
 	DeviceURL    func(Connection) (string, error) // flow device_code
 	TokenURL     func(Connection) (string, error)
-	RevokeURL    func(Connection) (string, error) // nil: tokens cannot be revoked
-	PKCE         bool                             // method S256 (RFC 7636)
-	Client       string                           // how client id and secret travel: basic, post, none, private_key_jwt
+	PKCE         bool   // method S256 (RFC 7636)
+	Client       string // how client id and secret travel: basic, post, none, private_key_jwt
 
 	Scopes         []string // what is asked for unless the connection says otherwise
 	OptionalScopes []string // what a person may add

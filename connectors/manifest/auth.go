@@ -578,8 +578,8 @@ func (s *scheme) read(ctx context.Context, w words, a connectors.Answer, now tim
 
 // oauth is OAuth2, compiled.
 type oauth struct {
-	authorize, device, token, revoke *expression.Template
-	data                             *connectors.OAuth2
+	authorize, device, token *expression.Template
+	data                     *connectors.OAuth2
 }
 
 func (r *reader) oauth2(o *workflow.Object, s *scheme) *connectors.OAuth2 {
@@ -612,7 +612,6 @@ func (r *reader) oauth2(o *workflow.Object, s *scheme) *connectors.OAuth2 {
 	x.authorize, d.AuthorizeURL = address("authorize_url", d.Flow == "authorization_code")
 	x.device, d.DeviceURL = address("device_url", d.Flow == "device_code")
 	x.token, d.TokenURL = address("token_url", true)
-	x.revoke, d.RevokeURL = address("revoke_url", false)
 	if n := o.Value("scopes"); n != nil {
 		if n.Kind == yaml.SequenceNode {
 			d.Scopes = o.Texts("scopes")

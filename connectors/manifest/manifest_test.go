@@ -1,8 +1,12 @@
 package manifest_test
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +90,47 @@ func TestGuide(t *testing.T) {
 	}
 	if found != 2 {
 		t.Errorf("the guide has %d examples, not 2", found)
+	}
+}
+
+// Whoever writes a manifest finds every key of the format in the guide, or in that of webhooks.
+func TestGuideHasEveryKey(t *testing.T) {
+	guide := string(read(t, filepath.Join("..", "..", "docs", "connectors-writing.md"))) + string(read(t, filepath.Join("..", "..", "docs", "webhooks.md")))
+	var schema any
+	if err := json.Unmarshal(manifest.Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	// The words of JSON Schema are explained elsewhere.
+	words := strings.Fields(`$comment $ref additionalProperties allOf anyOf const contentEncoding contentMediaType discriminator exclusiveMaximum
+		exclusiveMinimum mapping maxItems maxLength maxProperties maximum minItems minLength minProperties minimum multipleOf oneOf propertyName readOnly
+		uniqueItems writeOnly examples`)
+	keys := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				walk(item)
+			}
+		case map[string]any:
+			for key, sub := range v {
+				if props, ok := sub.(map[string]any); ok && key == "properties" {
+					for name := range props {
+						keys[name] = true
+					}
+				}
+				walk(sub)
+			}
+		}
+	}
+	walk(schema)
+	if len(keys) < 100 {
+		t.Fatalf("the schema has only %d keys", len(keys))
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !slices.Contains(words, key) && !regexp.MustCompile(`\b`+regexp.QuoteMeta(key)+`\b`).MatchString(guide) {
+			t.Errorf("the guide says nothing of %s", key)
+		}
 	}
 }
 
