@@ -504,6 +504,10 @@ func (s *scheme) fetch(ctx context.Context, c *connectors.Call, w words, method 
 		if said := wire.Excerpt(res.header.Get("Content-Type"), res.raw, secrets); said != "" {
 			text += ": " + said
 		}
+		switch res.status {
+		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+			text += ". Look whether its secrets are right, and enter them again"
+		}
 		err := error(&connectors.StatusError{Status: res.status, Message: redact(text, secrets)})
 		if res.status == http.StatusTooManyRequests || res.status >= 500 {
 			if d, ok := wire.RetryAfter(res.header, c.Now); ok {

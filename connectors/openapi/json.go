@@ -174,6 +174,9 @@ func (r *jsonReader) number() (any, error) {
 		r.at = start
 		return nil, r.errorf("%q is no number", clip(text))
 	}
+	if beyond(n) {
+		return text, nil
+	}
 	return n, nil
 }
 

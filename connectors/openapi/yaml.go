@@ -177,11 +177,17 @@ func scalar(n *yaml.Node) any {
 		if c := text[0]; c != '+' && c != '-' && c != '.' && (c < '0' || c > '9') {
 			return text
 		}
-		if num, ok := plainNumber(text); ok {
+		if num, ok := plainNumber(text); ok && !beyond(num) {
 			return num
 		}
 		return text
 	}
+}
+
+// beyond reports a number that no float64 holds, which a manifest cannot have: it stays text.
+func beyond(n number) bool {
+	_, err := strconv.ParseFloat(string(n), 64)
+	return err != nil
 }
 
 // plainNumber writes a number of the core schema, of which the numbers of JSON are a part, the way JSON does.
