@@ -93,7 +93,7 @@ func page(c *connectors.Connector) string {
 			continue
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n`use: %s.%s`\n\n%s%s\n", a.Title, c.ID, a.Name, a.Summary, manners(a))
-		table(&b, c, &a.Input)
+		table(&b, "Input", c, &a.Input)
 		example(&b, "Its output, for example", a.Sample)
 	}
 	for i := range c.Triggers {
@@ -102,7 +102,7 @@ func page(c *connectors.Connector) string {
 			continue
 		}
 		fmt.Fprintf(&b, "\n## Trigger: %s\n\n`use: %s.%s`\n\n%s%s\n", tr.Title, c.ID, tr.Name, tr.Summary, source(c, tr))
-		table(&b, c, &tr.Input)
+		table(&b, "Input", c, &tr.Input)
 		example(&b, "`trigger.body`, for example", tr.Sample)
 	}
 	return b.String()
@@ -157,6 +157,11 @@ func connection(b *strings.Builder, c *connectors.Connector) {
 	if c.SigningSecret != nil {
 		fmt.Fprintf(b, "- `signing_secret`, only for triggers: %s. %s.\n", c.SigningSecret.Title, strings.TrimSuffix(c.SigningSecret.Help, "."))
 	}
+	fields := c.Fields
+	fields.Order = slices.DeleteFunc(slices.Clone(fields.Order), func(name string) bool {
+		return name == "base_url" && fields.Properties[name].Show == "more" // every manifest has it
+	})
+	table(b, "Field", c, &fields)
 	if len(c.Hosts) > 0 {
 		fmt.Fprintf(b, "\nIts secrets go to %s and nowhere else.\n", strings.Join(c.Hosts, ", "))
 	}
@@ -186,11 +191,11 @@ func source(c *connectors.Connector, t *connectors.Trigger) string {
 	return fmt.Sprintf(" Enter the address `/hooks/_/<connection>/%s` by hand: %s.", e.ID, strings.TrimSuffix(e.Help, "."))
 }
 
-func table(b *strings.Builder, c *connectors.Connector, s *connectors.Schema) {
+func table(b *strings.Builder, what string, c *connectors.Connector, s *connectors.Schema) {
 	if len(s.Order) == 0 {
 		return
 	}
-	b.WriteString("\n| Input | Type | |\n|---|---|---|\n")
+	fmt.Fprintf(b, "\n| %s | Type | |\n|---|---|---|\n", what)
 	for _, name := range s.Order {
 		f := c.Resolve(s.Properties[name])
 		var notes []string
@@ -206,6 +211,9 @@ func table(b *strings.Builder, c *connectors.Connector, s *connectors.Schema) {
 				words = append(words, "`"+text(e)+"`")
 			}
 			notes = append(notes, "One of "+strings.Join(words, ", "))
+		}
+		if f.Suffix != "" {
+			notes = append(notes, "Without `"+f.Suffix+"`, which is added")
 		}
 		if f.Default != nil {
 			notes = append(notes, "Default `"+text(f.Default)+"`")
