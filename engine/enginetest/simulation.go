@@ -35,7 +35,7 @@ func Simulate(t *testing.T, open Open, seed uint64) {
 		s := &simulation{
 			T: t, dice: dice(seed), open: func() engine.Store { return open(t, dir) },
 			over:  make(chan struct{}),
-			lanes: map[string][]*delivery{}, runs: map[engine.RunID]*delivery{}, ended: map[engine.RunID]bool{},
+			lanes: map[string][]*delivery{}, runs: map[engine.RunID]*delivery{}, ended: map[engine.RunID]int{},
 			lost: map[engine.RunID]int{}, begun: map[string]bool{}, completed: map[string]bool{}, effects: map[string]int{},
 			unknown: map[string]int{}, calls: map[string]int{}, ordinals: map[string]int{},
 		}
@@ -78,7 +78,7 @@ type simulation struct {
 	mayCrash  int // from now on
 	lanes     map[string][]*delivery
 	runs      map[engine.RunID]*delivery // accepted; nil: the child of another
-	ended     map[engine.RunID]bool      // or about to
+	ended     map[engine.RunID]int       // writes that end it, done or about to be
 	lost      map[engine.RunID]int       // claims
 	begun     map[string]bool            // idempotency keys whose start is durable
 	completed map[string]bool            // idempotency keys whose result is durable

@@ -177,7 +177,7 @@ func (f *faultyStore) Append(ctx context.Context, c *engine.Claim, recs []engine
 		s := f.s
 		if then.Kind == engine.Finish { // the next of its lane may begin before this call returns
 			s.mu.Lock()
-			s.ended[c.Run] = true
+			s.ended[c.Run]++
 			s.mu.Unlock()
 		}
 		at := time.Now()
@@ -186,7 +186,7 @@ func (f *faultyStore) Append(ctx context.Context, c *engine.Claim, recs []engine
 		defer s.mu.Unlock()
 		if err != nil {
 			if then.Kind == engine.Finish {
-				delete(s.ended, c.Run)
+				s.ended[c.Run]-- // another holder may have ended it
 			}
 			return err
 		}

@@ -97,7 +97,7 @@ func (s *simulation) checkCall(c *connectors.Call, repeatable bool) {
 		s.Errorf("%s was completed and is called again", what)
 	case !repeatable && !s.begun[c.Key]:
 		s.Errorf("%s may not be repeated and is called before its start is durable", what)
-	case s.ended[id] && !unaware:
+	case s.ended[id] > 0 && !unaware:
 		s.Errorf("%s is called when the run has ended", what)
 	}
 	number, lane := fmt.Sprint(c.Input["event"]), fmt.Sprint(c.Input["lane"])
@@ -105,7 +105,7 @@ func (s *simulation) checkCall(c *connectors.Call, repeatable bool) {
 		if fmt.Sprint(d.number) == number {
 			break
 		}
-		if !s.ended[d.id] {
+		if s.ended[d.id] == 0 {
 			s.Errorf("%s is called while event %d is in the lane before it", what, d.number)
 		}
 	}
