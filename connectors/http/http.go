@@ -85,7 +85,7 @@ func input() connectors.Schema {
 			"form":      {Type: "object", Values: text, Title: "Form body"},
 			"multipart": {Type: "object", Values: text, Title: "Multipart body", Show: "more", Description: "Each part is a text, or {filename, content, type}; with base64: true the content is decoded."},
 			"xml":       {Type: "object", Values: text, Title: "XML body", Show: "more", Description: "One element: @name is an attribute, #text is text."},
-			"raw":       {Type: "string", Format: "multiline", Title: "Text body", Show: "more"},
+			"raw":       {Type: "string", Format: "multiline", Title: "Text body", Show: "more", Description: "Text as it is. A file goes as a part of multipart with base64: true; what an API wants as bare bytes, a connector of your own sends with encode: raw."},
 			"timeout":   {Title: "Timeout", Format: "duration", Show: "more", Examples: []any{"30s"}, Description: "How long to wait for the whole answer. Default 30s, or the timeout of the step."},
 		},
 	}

@@ -551,6 +551,7 @@ func (b *builder) wholeBody(w *written, flat *object, names map[string]bool, hea
 	}
 	w.inputs = append(w.inputs, i)
 	if w.body.encode == "xml" {
+		b.warnXML(flat)
 		root := flat.object("xml").text("name")
 		if root == "" {
 			ref := w.body.schema.text("$ref")
@@ -562,6 +563,23 @@ func (b *builder) wholeBody(w *written, flat *object, names map[string]bool, hea
 		}
 	}
 	return nil, nil
+}
+
+// warnXML says which parts of an XML body stand in it in another form than their names say, which is not read.
+func (b *builder) warnXML(flat *object) {
+	var odd []string
+	for _, m := range flat.object("properties").all() {
+		part, err := b.c.flatten(asObject(m.val))
+		if err != nil {
+			continue
+		}
+		if x := part.object("xml"); x.flag("attribute") || x.flag("wrapped") || x.text("name") != "" && x.text("name") != m.key {
+			odd = append(odd, clip(m.key))
+		}
+	}
+	if len(odd) > 0 {
+		b.c.warn("the XML has attributes, wrapped lists or other names for %s: give them as they stand in it (@name is an attribute), or write the body by hand", strings.Join(odd[:min(len(odd), 5)], ", "))
+	}
 }
 
 // inputs writes the form: what is required first, the rest behind "more".
