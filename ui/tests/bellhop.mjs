@@ -26,7 +26,7 @@ export async function startSink() {
       const url = new URL(req.url, 'http://x')
       if (url.pathname === '/plain') {
         res.writeHead(200, { 'Content-Type': 'text/html' })
-        return res.end('<!doctype html><title>Plain</title><p>Nothing but text</p><input>')
+        return res.end('<!doctype html><title>Plain</title><link rel="icon" href="data:,"><p>Nothing but text</p><input>')
       }
       if (url.pathname === '/slow') return setTimeout(() => answer(200, { ok: true }), 1500)
       if (url.pathname === '/chat') {
