@@ -87,6 +87,7 @@ func (r *reader) settings(o *workflow.Object, s, inherit *settings, what string)
 	*s = *inherit
 	if n := o.Value("base_url"); n != nil {
 		s.base = r.template(n, "base_url", inBase)
+		r.hasBase = true
 		if !strings.HasPrefix(n.Value, "https://") && !strings.HasPrefix(n.Value, "http://") && !strings.HasPrefix(n.Value, "${{") {
 			r.Errorf(n, "such as https://api.example.com", "base_url is no address")
 		} else {

@@ -75,6 +75,7 @@ type reader struct {
 	expressions int
 	later       []func() // checks that need the whole file
 	hasHosts    bool
+	hasBase     bool // a base_url stands somewhere, be it right or not
 }
 
 func (r *reader) manifest(root *yaml.Node, fileID string, files fs.FS) {
@@ -120,6 +121,7 @@ func (r *reader) manifest(root *yaml.Node, fileID string, files fs.FS) {
 		check()
 	}
 	r.checkConnection()
+	r.checkAddress()
 	r.literalHosts(o)
 	r.tests(o.Value("tests"))
 	o.Done()

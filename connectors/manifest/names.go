@@ -100,6 +100,21 @@ func (r *reader) checkConnection() {
 	r.checkReads(0, "connection", known, "a connection has no field %q")
 }
 
+// checkAddress warns of actions that lead nowhere unless each connection brings an address of its own.
+func (r *reader) checkAddress() {
+	own := r.c.Fields.Properties["base_url"].Show != "more" // the manifest asks for one
+	hook := slices.ContainsFunc(r.c.Auth, func(a connectors.AuthScheme) bool { return a.Type == connectors.AuthURL })
+	if own || hook || r.hasBase && r.src.base == nil {
+		return
+	}
+	for _, name := range keysOf(r.src.actions) {
+		if at := r.places["action "+name]; at != nil && r.src.actions[name].base == nil {
+			r.Warnf(at, "add defaults: {base_url: https://api.example.com}, unless each connection says its own base_url", "this action has no address")
+			return
+		}
+	}
+}
+
 // checkKept checks what unsubscribe and catch_up read of what subscribe keeps.
 func (r *reader) checkKept(first int, keep []string) {
 	for _, at := range r.readings[first:] {
