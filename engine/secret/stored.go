@@ -104,7 +104,18 @@ func (c *Connections) Enter(name string, in Entry, isNew bool) error {
 	if err != nil {
 		return err
 	}
-	return c.save(name, r, version)
+	if err := c.save(name, r, version); err != nil {
+		return err
+	}
+	if e, err := c.entry(name); err == nil && len(in.Values) > 0 {
+		e.mu.Lock()
+		failing := e.health.State == StateFailing
+		e.mu.Unlock()
+		if failing { // that was said of what stood there before
+			c.note(e, StateUntested, "", "")
+		}
+	}
+	return nil
 }
 
 // enter makes the record that Enter would save.

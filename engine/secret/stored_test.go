@@ -240,6 +240,12 @@ func TestHealth(t *testing.T) {
 	if i, _ := c.Info("erp-1"); i.State != secret.StateFailing || i.Calls != 4 || i.Refused != 1 {
 		t.Fatalf("%+v", i)
 	}
+	if err := c.Enter("erp-1", secret.Entry{Values: map[string]any{"password": "canary-other"}}, false); err != nil {
+		t.Fatal(err)
+	}
+	if i, _ := c.Info("erp-1"); i.State != secret.StateUntested || i.Reason != "" {
+		t.Fatalf("what was said of the old password stands at the new one: %+v", i)
+	}
 }
 
 // TestTryByAuth: what tells that a connection works may depend on how it signs in.
