@@ -446,9 +446,12 @@ func (o *signalOp) apply(s *Store) {
 	if r.journal != nil {
 		r.journal = append(r.journal, o.rec)
 	}
-	if r.state == parked {
+	switch {
+	case r.state == parked:
 		r.urgent = r.urgent || o.sig.By != "" // a person waits for it now
 		t.release(r)
+	case r.state == ready && o.sig.ID == engine.SignalCancel:
+		t.free(r)
 	}
 }
 

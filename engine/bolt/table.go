@@ -87,6 +87,7 @@ type table struct {
 	flows   map[string]*flow
 	keys    map[dedupKey]*run // of unfinished runs
 	rings   [2]ring
+	freed   []*run // ready ones that were canceled
 	served  int // urgent runs since the last other one
 	timers  timerHeap
 	index   index
@@ -238,9 +239,19 @@ func (t *table) enterReady(r *run) {
 	r.state, r.wake = ready, 0
 	t.ready++
 	r.flow.awake++
-	if r.lane == nil || r.lane.runs[0] == r {
+	switch {
+	case slices.Contains(r.signals, engine.SignalCancel):
+		t.free(r)
+	case r.lane == nil || r.lane.runs[0] == r:
 		t.enqueue(r)
 	}
+}
+
+// free makes a ready run claimable that was canceled. It only ends, so it waits for neither its lane nor room, which may
+// take as long as somebody's answer. It may stand in the queue of its flow too.
+func (t *table) free(r *run) {
+	t.freed = append(t.freed, r)
+	t.woken = true
 }
 
 func (t *table) enterParked(r *run) {
@@ -275,17 +286,37 @@ func (g *ring) push(f *flow, c int) {
 	g.tail = f
 }
 
-// pick claims the next run: flows in turn, the oldest run of a flow first.
+// pick claims the next run: those that were canceled, then flows in turn, the oldest run of a flow first.
 func (t *table) pick() *run {
+	for len(t.freed) > 0 {
+		r := t.freed[0]
+		t.freed[0], t.freed = nil, t.freed[1:]
+		if r.state == ready {
+			return t.claim(r)
+		}
+	}
 	for {
 		r := t.pickReady()
-		if r == nil || r.state == claimed {
-			return r
+		if r == nil {
+			return nil
 		}
-		// It ended while it stood in the queue: its journal was found damaged.
+		if r.state == ready {
+			return t.claim(r)
+		}
+		// While it stood in the queue it was canceled and claimed, or it ended: its journal was found damaged.
 	}
 }
 
+func (t *table) claim(r *run) *run {
+	t.leave(r)
+	r.state = claimed
+	t.claimed++
+	r.flow.awake++
+	r.flow.held++
+	return r
+}
+
+// pickReady takes the next run out of the queues.
 func (t *table) pickReady() *run {
 	var f *flow
 	var c int
@@ -311,13 +342,6 @@ func (t *table) pickReady() *run {
 	r := heap.Pop(&f.ready[c]).(*run)
 	if len(f.ready[c]) > 0 {
 		t.rings[c].push(f, c)
-	}
-	if r.state == ready {
-		t.leave(r)
-		r.state = claimed
-		t.claimed++
-		f.awake++
-		f.held++
 	}
 	return r
 }

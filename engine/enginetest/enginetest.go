@@ -74,6 +74,7 @@ var tests = []conformance{
 	{"I6 a cut-off run is claimed again", i6Takeover},
 	{"I7 the claim has the whole journal", i7Journal},
 	{"I9 a lane runs in order", i9Lane},
+	{"I9 a canceled run waits for no lane and no room", i9Canceled},
 	{"I10 an append is all or nothing", i10Atomic},
 	{"I10 large records are kept like small ones", i10Large},
 	{"I11 an append must fit the end of the journal", i11CAS},

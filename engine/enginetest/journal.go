@@ -385,6 +385,39 @@ func i9Lane(h *harness) {
 	h.nothingReady()
 }
 
+func i9Canceled(h *harness) {
+	cancel := func(id engine.RunID) {
+		h.Helper()
+		if err := h.Signal(h.ctx, id, engine.Signal{ID: engine.SignalCancel, Kind: engine.SignalCancel}); err != nil {
+			h.Fatal(err)
+		}
+	}
+	h.Limit("w", 1)
+	first, second, third, last := h.accept(lane("order-1")), h.accept(lane("order-1")), h.accept(lane("order-1")), h.accept(lane("order-1"))
+	held := h.claimRun(first)
+	h.nothingReady()
+	cancel(second)
+	h.finish(h.claimRun(second), engine.StatusCanceled)
+	h.nothingReady()
+	cancel(third)
+	h.append(h.claimRun(third), engine.Then{Kind: engine.Release}) // given back, it is free still
+	h.append(held, engine.Then{Kind: engine.Park}, parkedUntil(time.Time{}))
+	h.restart()
+	h.finish(h.claimRun(third), engine.StatusCanceled)
+	h.nothingReady()
+	cancel(first)
+	h.finish(h.claimRun(first), engine.StatusCanceled)
+	h.finish(h.claimRun(last), engine.StatusSucceeded)
+
+	// A run that stands in the queue of a workflow without room is claimed once.
+	h.Limit("w", 1)
+	held, second = h.claimRun(h.accept()), h.accept()
+	cancel(second)
+	h.finish(h.claimRun(second), engine.StatusCanceled)
+	h.finish(held, engine.StatusSucceeded)
+	h.nothingReady()
+}
+
 func i10Atomic(h *harness) {
 	id := h.accept()
 	c := h.claimRun(id)
