@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/bellhop-dev/bellhop/connectors"
@@ -27,7 +28,14 @@ func checkField(c *connectors.Connector, key string, v any) error {
 			v = text
 		}
 	}
-	if isText && s.Type != "" && s.Type != "string" {
+	switch {
+	case isText && (s.Type == "integer" || s.Type == "number"):
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return errors.New("it is text, not a number")
+		}
+		return c.Check(s, n)
+	case isText && s.Type != "" && s.Type != "string":
 		return nil
 	}
 	if isText && s.Suffix != "" && strings.HasSuffix(strings.ToLower(text), s.Suffix) {
