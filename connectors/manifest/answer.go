@@ -368,9 +368,14 @@ func (a *action) learn(ctx context.Context, w words, c *connectors.Call, res *re
 	}
 }
 
-// rateKey names who shares a limit: a connection, or everyone who uses the system without one.
+// rateKey names who shares a limit: a connection, or everyone who uses the system without one. An action with a rate of its
+// own is counted on its own: two rates in one count would undo each other.
 func (a *action) rateKey(c *connectors.Call) string {
-	return a.src.connector.ID + "/" + c.Connection.Name
+	key := a.src.connector.ID + "/" + c.Connection.Name
+	if a.rate != a.src.common.rate {
+		key += "/" + a.name
+	}
+	return key
 }
 
 func resetTime(text, as string, now time.Time) time.Time {

@@ -202,6 +202,40 @@ func TestRateIsTold(t *testing.T) {
 	}
 }
 
+// An action that replaces the rate is counted apart from those that share one.
+func TestRateOfAnAction(t *testing.T) {
+	m, problems := manifest.Parse("m.yaml", []byte(`manifest: 1
+id: m
+title: M
+version: 1.0.0
+defaults: {base_url: "https://api.example.com", rate: {limit: 100, per: 1m}}
+actions:
+  a: {title: A, request: {method: POST, path: /a}}
+  b: {title: B, request: {method: POST, path: /b}}
+  search: {title: Search, rate: {limit: 10, per: 1m}, request: {method: POST, path: /search}}
+`), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	l := &limits{}
+	for action, want := range map[string]string{"a": "m/main 100", "b": "m/main 100", "search": "m/main/search 10"} {
+		call := &connectors.Call{
+			Connection: connectors.Connection{Name: "main"}, Input: map[string]any{}, Now: time.Now(), Limits: l,
+			HTTP: &http.Client{Transport: trip(func(*http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				w.WriteHeader(http.StatusNoContent)
+				return w.Result(), nil
+			})},
+		}
+		if _, err := m.Connector.Action(action).Do(t.Context(), call); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(l.key, " ", l.rate.Limit); got != want {
+			t.Errorf("%s is counted as %s, want %s", action, got, want)
+		}
+	}
+}
+
 func (l *limits) Wait(_ context.Context, key string, r connectors.Rate) error {
 	l.key, l.rate = key, r
 	return nil
