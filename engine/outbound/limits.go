@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,8 +107,11 @@ func (b *bucket) told(now time.Time) time.Duration {
 // window lets Limit calls go in each window of Per. It remembers when they went, so that no window, wherever it begins,
 // holds more of them.
 func (b *bucket) window(r connectors.Rate, now time.Time) time.Duration {
-	if len(b.sent) > r.Limit { // the manifest changed
-		b.sent, b.next = b.sent[len(b.sent)-r.Limit:], 0
+	if len(b.sent) != r.Limit && b.next != 0 { // the manifest changed: the oldest call first again
+		b.sent, b.next = slices.Concat(b.sent[b.next:], b.sent[:b.next]), 0
+	}
+	if len(b.sent) > r.Limit {
+		b.sent = b.sent[len(b.sent)-r.Limit:]
 	}
 	if len(b.sent) < r.Limit {
 		b.sent = append(b.sent, now)

@@ -116,3 +116,26 @@ func TestLimitsSayWhen(t *testing.T) {
 		}
 	})
 }
+
+// A manifest may change its limit while calls are counted: the oldest call stays the one that decides.
+func TestLimitsThatChange(t *testing.T) {
+	for _, change := range [][]int{{3, 5}, {5, 3}, {4, 2, 6}} {
+		synctest.Test(t, func(t *testing.T) {
+			var limits outbound.Limits
+			var went []time.Time
+			for _, limit := range change {
+				rate := connectors.Rate{Limit: limit, Per: 10 * time.Second}
+				for range 2*limit + 1 { // the ring begins anew somewhere in its middle
+					if err := limits.Wait(t.Context(), "acme/main", rate); err != nil {
+						t.Fatal(err)
+					}
+					now := time.Now()
+					if went = append(went, now); len(went) > limit && now.Sub(went[len(went)-1-limit]) < rate.Per {
+						t.Errorf("%v: call %d makes more than %d in a window", change, len(went), limit)
+					}
+					time.Sleep(time.Second)
+				}
+			}
+		})
+	}
+}
