@@ -88,7 +88,7 @@ type table struct {
 	keys    map[dedupKey]*run // of unfinished runs
 	rings   [2]ring
 	freed   []*run // ready ones that were canceled
-	served  int // urgent runs since the last other one
+	served  int    // urgent runs since the last other one
 	timers  timerHeap
 	index   index
 	order   uint64
