@@ -188,12 +188,17 @@ func (e *editor) rename(r *reader, ren renaming, texts map[*yaml.Node]string, cu
 		slices.Sort(offsets)
 		text := n.Value
 		for _, at := range slices.Backward(slices.Compact(offsets)) {
-			text = text[:at] + ren.new + text[at+len(ren.old):]
-			from := e.within(r, n, at)
-			if from < 0 || !strings.HasPrefix(string(e.src[from:]), ren.old) {
+			start, end, with, err := ren.access(n, at)
+			if err != nil {
+				return err
+			}
+			was := text[start:end]
+			text = text[:start] + with + text[end:]
+			from := e.within(r, n, start)
+			if from < 0 || !strings.HasPrefix(string(e.src[from:]), was) {
 				return unrenamable(n)
 			}
-			cuts = append(cuts, cut{from, from + len(ren.old), ren.new})
+			cuts = append(cuts, cut{from, from + len(was), with})
 		}
 		changed[n], texts[n] = text, text
 	}
@@ -202,6 +207,31 @@ func (e *editor) rename(r *reader, ren renaming, texts map[*yaml.Node]string, cu
 		return err
 	}
 	return e.commit(cuts)
+}
+
+// plainName is a name that may stand behind a dot.
+var plainName = regexp.MustCompile(`^[\pL_$][\pL\pN_$]*$`)
+
+// access is what to write in a text for the old name at a place, and from where to where. A name that cannot stand
+// behind a dot, such as one with a space, stands in brackets and quotes, and one that can comes out of them again.
+func (ren renaming) access(n *yaml.Node, at int) (start, end int, with string, err error) {
+	start, end, with = at, at+len(ren.old), ren.new
+	before, behind := n.Value[:start], n.Value[end:]
+	plain := plainName.MatchString(ren.new)
+	if !plain && strings.ContainsAny(ren.new, "\"'`\\\n") {
+		return 0, 0, "", fmt.Errorf("line %d reads it, and an expression cannot read the name %q: leave out quotes, backslashes and line breaks", n.Line, ren.new)
+	}
+	quote := `"`
+	if n.Style&yaml.DoubleQuotedStyle != 0 {
+		quote = `'`
+	}
+	switch {
+	case !plain && strings.HasSuffix(before, "."):
+		return len(strings.TrimSuffix(before[:start-1], "?")), end, "[" + quote + ren.new + quote + "]", nil
+	case plain && !plainName.MatchString(ren.old) && strings.HasSuffix(before, "["+quote) && strings.HasPrefix(behind, quote+"]"):
+		return start - 2, end + 2, "." + ren.new, nil
+	}
+	return start, end, with, nil
 }
 
 func unrenamable(n *yaml.Node) error {

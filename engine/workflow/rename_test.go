@@ -63,6 +63,23 @@ func TestRename(t *testing.T) {
 	wantEdit(t, linked, workflow.RenameField{Path: "steps.map.set.b.c", New: "d"}, "        c: x", "        d: x", `["map"].b["c"]`, `["map"].b["d"]`, "?.b.c", "?.b.d")
 	wantEdit(t, linked, workflow.RenameField{Path: "steps.last.set.x", New: "z"}, "      x:", "      z:")
 	for _, test := range []struct {
+		op, back workflow.RenameField
+		pairs    []string
+	}{
+		{workflow.RenameField{Path: "steps.map.set.a", New: "total of all"}, workflow.RenameField{Path: `steps.map.set["total of all"]`, New: "a"},
+			[]string{"      a: ${{ trigger.body.a }}", "      total of all: ${{ trigger.body.a }}", "${{ steps.map.a }}", `${{ steps.map["total of all"] }}`}},
+		{workflow.RenameField{Path: "steps.map.set.b.c", New: "x-y"}, workflow.RenameField{}, []string{"        c: x", "        x-y: x", `["map"].b["c"]`, `["map"].b["x-y"]`, "?.b.c", "?.b['x-y']"}},
+		{workflow.RenameField{Path: "steps.map.set.a", New: "größe"}, workflow.RenameField{Path: "steps.map.set.größe", New: "a"}, []string{"      a: ${{ trigger.body.a }}", "      größe: ${{ trigger.body.a }}", "${{ steps.map.a }}", "${{ steps.map.größe }}"}},
+	} {
+		out := wantEdit(t, linked, test.op, test.pairs...)
+		if test.back.New == "" {
+			continue
+		}
+		if back, err := workflow.Edit([]byte(out), test.back); err != nil || string(back) != linked {
+			t.Errorf("%v and back: %v\n%s", test.op, err, back)
+		}
+	}
+	for _, test := range []struct {
 		op   workflow.Op
 		want string
 	}{
@@ -73,7 +90,7 @@ func TestRename(t *testing.T) {
 		{workflow.RenameTrigger{Old: "none", New: "x"}, "no trigger has the id"},
 		{workflow.RenameField{Path: "steps.map.set.a", New: "b"}, "already"},
 		{workflow.RenameField{Path: "steps[0]", New: "b"}, "entry of a list"},
-		{workflow.RenameField{Path: "steps.map.set.a", New: "x-y"}, "refused"},
+		{workflow.RenameField{Path: "steps.map.set.a", New: "it's"}, "leave out quotes"},
 	} {
 		out, err := workflow.Edit([]byte(linked), test.op)
 		if err == nil || !strings.Contains(err.Error(), test.want) || string(out) != linked {
