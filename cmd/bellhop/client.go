@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellhop-dev/bellhop/engine/outbound"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 const (
@@ -146,6 +147,7 @@ func refused(status int, text []byte) error {
 	var p struct {
 		Title, Detail, Hint string
 		Errors              []struct{ Message, Location string }
+		Problems            workflow.Problems
 	}
 	if json.Unmarshal(text, &p) != nil || p.Title+p.Detail == "" {
 		return fmt.Errorf("the server answered %d %s", status, http.StatusText(status))
@@ -165,8 +167,19 @@ func refused(status int, text []byte) error {
 	case p.Hint != "":
 		message += "\n  " + p.Hint
 	}
+	if len(p.Problems) > 0 {
+		return &brokenFile{message, p.Problems}
+	}
 	return errors.New(message)
 }
+
+// A brokenFile says what the server found wrong with a workflow file. The file is named as the server knows it.
+type brokenFile struct {
+	message  string
+	problems workflow.Problems
+}
+
+func (e *brokenFile) Error() string { return e.message }
 
 // page is one page of a list.
 type page[T any] struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,20 @@ guessed. It prints one line for each outcome.`,
 			if err != nil {
 				return err
 			}
-			return a.replay(c, server, args[0], how, details, asJSON)
+			err = a.replay(c, server, args[0], how, details, asJSON)
+			var broken *brokenFile
+			if file == "" || !errors.As(err, &broken) {
+				return err
+			}
+			name := file
+			if name == "-" {
+				name = "standard input"
+			}
+			for _, p := range broken.problems {
+				p.File = name
+				fmt.Fprintln(a.stderr, cleanText(p.String()))
+			}
+			return fmt.Errorf("%s: nothing was replayed: mend the text first", name)
 		},
 	}
 	open = addServer(c)
