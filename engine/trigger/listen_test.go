@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -638,6 +639,23 @@ func TestManualEndpoint(t *testing.T) {
 	}
 	if got := h.Blocked(w); got != "" {
 		t.Errorf("Blocked = %q", got)
+	}
+}
+
+// A provider that is told an address of this machine can hardly call it, and nothing else would tell.
+func TestAddressThatOnlyWeReach(t *testing.T) {
+	for public, warns := range map[string]bool{"http://127.0.0.1:7788": true, "http://localhost:7788": true, "http://[::1]:7788": true, "https://bell.example.com": false} {
+		h, vault := shopHouse(t, newProvider(t), 0)
+		var log bytes.Buffer
+		set := trigger.New(trigger.Options{
+			Engine: h.engine, Store: h.store, PublicURL: public, Sealed: vault, Connections: h.engine.Connections, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err := set.Subscribe(t.Context(), parse(t, "a", listens("shop.order"))); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "set public_url"); got != warns {
+			t.Errorf("%s: warned %t: %s", public, got, log.String())
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -303,12 +305,26 @@ func (s *Set) create(ctx context.Context, e *connectors.Endpoint, b *subscriptio
 	if err := s.save(ctx, b); err != nil {
 		return err
 	}
+	if reachesOnlyUs(s.PublicURL) && renewed.Phase != phaseActive {
+		s.Log.WarnContext(ctx, "the provider was told an address that only this machine reaches, so unless it runs here it cannot call: set public_url",
+			"connection", b.Connection, "endpoint", b.Endpoint, "public_url", s.PublicURL)
+	}
 	if renewed.Kept != nil && e.Subscribe.Delete != nil && !reflect.DeepEqual(renewed.Kept, kept) {
 		if err := s.unregister(ctx, e, &renewed); err != nil {
 			s.Log.WarnContext(ctx, "an old subscription is left over at the provider", "connection", b.Connection, "endpoint", b.Endpoint, "err", s.redact(err))
 		}
 	}
 	return nil
+}
+
+// reachesOnlyUs reports an address of this machine itself, such as the one that is made from the place of listening.
+func reachesOnlyUs(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // ask calls a provider within bounds, and tells the connection how that went.
