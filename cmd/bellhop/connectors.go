@@ -206,7 +206,7 @@ func (c *checkedConnectors) check(ctx context.Context, path string) error {
 		if below := filepath.Join(path, "connectors"); filepath.Base(filepath.Clean(path)) != "connectors" && isFolder(below) {
 			path = below
 		}
-		if files, err = filepath.Glob(filepath.Join(path, "*.yaml")); err != nil {
+		if files, err = filepath.Glob(filepath.Join(path, "*.y*ml")); err != nil {
 			return usagef("%w", err)
 		}
 		if len(files) == 0 {

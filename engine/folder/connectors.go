@@ -73,6 +73,7 @@ func (f *Folder) loadConnectors() (changed bool, err error) {
 		switch {
 		case c.Good():
 			good[c.ID] = c.Manifest.Connector
+		case good[c.ID] != nil: // acme.yml beside acme.yaml
 		case f.good[c.ID] != nil:
 			good[c.ID] = f.good[c.ID]
 		default:
@@ -92,7 +93,7 @@ func (f *Folder) loadConnectors() (changed bool, err error) {
 
 // connector reads one manifest; same tells that it is as before.
 func (f *Folder) connector(name string, before []Connector) (c Connector, same, ok bool) {
-	c = Connector{ID: strings.TrimSuffix(path.Base(name), ".yaml"), Path: f.shown(name)}
+	c = Connector{ID: strings.TrimSuffix(path.Base(name), path.Ext(name)), Path: f.shown(name)}
 	text, err := f.readFile(name, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, false, false
@@ -133,7 +134,7 @@ func (f *Folder) drawings() string {
 	return b.String()
 }
 
-// connectorNames lists the manifests of the folder, sorted. A folder that only holds workflow files has none.
+// connectorNames lists the manifests of the folder, sorted; a .yml among them is told to be called .yaml. A folder that only holds workflow files has none.
 func (f *Folder) connectorNames() ([]string, error) {
 	entries, err := fs.ReadDir(f.root.FS(), connectorsDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,7 +145,7 @@ func (f *Folder) connectorNames() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".yaml") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() && len(names) < maxConnectors {
+		if ext := path.Ext(e.Name()); (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() && len(names) < maxConnectors {
 			names = append(names, path.Join(connectorsDir, e.Name()))
 		}
 	}
