@@ -568,6 +568,31 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// A server that moves to another public address tells the providers, who would call the old one.
+func TestAddressThatChanges(t *testing.T) {
+	p := newProvider(t)
+	h, vault := shopHouse(t, p, 0)
+	w := parse(t, "a", listens("shop.order"))
+	h.live(t, w)
+	stop := work(t, h.Run)
+	h.active(t, "a", "shop_order")
+	first, _ := p.only(t)
+	stop()
+	moved := &house{engine: h.engine, store: h.store, Set: trigger.New(trigger.Options{
+		Engine: h.engine, Store: h.store, PublicURL: "https://new.example.com", Sealed: vault, Connections: h.engine.Connections,
+	})}
+	moved.live(t, w)
+	work(t, moved.Run)
+	eventually(t, "a hook at the new address, and the first one gone", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.hooks) == 1 && slices.Contains(p.deleted, first)
+	})
+	if _, hook := p.only(t); !strings.HasPrefix(hook.URL, "https://new.example.com/hooks/_/live/") {
+		t.Errorf("the provider calls %s", hook.URL)
+	}
+}
+
 // TestCatchUp: what was missed while nobody listened starts runs, once.
 func TestCatchUp(t *testing.T) {
 	p := newProvider(t)

@@ -64,6 +64,7 @@ type subscription struct {
 	Kept       map[string]any `json:"kept,omitempty"`
 	Round      int            `json:"round"`             // of creating; part of the idempotency key
 	Created    time.Time      `json:"created,omitzero"`  // when the provider last said yes
+	Base       string         `json:"base,omitempty"`    // the public address that it was told then
 	Held       time.Time      `json:"held,omitzero"`     // until then it is kept although nobody needs it
 	Listened   time.Time      `json:"listened,omitzero"` // when we surely listened; zero: never yet
 	Error      string         `json:"error,omitempty"`
@@ -300,7 +301,7 @@ func (s *Set) create(ctx context.Context, e *connectors.Endpoint, b *subscriptio
 	if err := s.seal(b.ID, secret); err != nil {
 		return err
 	}
-	b.Phase, b.Kept, b.Created = phaseActive, kept, wallNow()
+	b.Phase, b.Kept, b.Created, b.Base = phaseActive, kept, wallNow(), s.PublicURL
 	b.Error, b.Failures, b.Failing, b.Next = "", 0, time.Time{}, time.Time{}
 	if err := s.save(ctx, b); err != nil {
 		return err
@@ -529,11 +530,20 @@ func renewAt(e *connectors.Endpoint, b *subscription) time.Time {
 	return b.Created.Add(e.Subscribe.Renew * 3 / 4)
 }
 
+// renewalDue reports that a subscription is to be registered anew: it ends soon, or the provider calls an address that this
+// server no longer has.
+func (s *Set) renewalDue(e *connectors.Endpoint, b *subscription) bool {
+	ends := renewAt(e, b)
+	soon := !ends.IsZero() && !wallNow().Before(ends)
+	moved := b.Base != "" && b.Base != s.PublicURL
+	return b.Phase == phaseActive && (soon || moved) && !wallNow().Before(b.Next)
+}
+
 // look brings one listener up to date. It reports whether what was missed before the start is fetched.
 func (s *Set) look(ctx context.Context, l *listener, b *subscription, caughtUp bool) bool {
 	log := s.Log.With("connection", l.connection, "endpoint", l.endpoint.ID, "workflow", l.workflow.ID)
 	if l.endpoint.Subscribe != nil {
-		due := b != nil && b.Phase == phaseActive && !renewAt(l.endpoint, b).IsZero() && !wallNow().Before(renewAt(l.endpoint, b)) && !wallNow().Before(b.Next)
+		due := b != nil && s.renewalDue(l.endpoint, b)
 		var err error
 		switch {
 		case b == nil || b.Phase != phaseActive:
