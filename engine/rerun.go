@@ -40,7 +40,7 @@ func (e *Engine) Rerun(ctx context.Context, id RunID, how Rerun) (RunID, error) 
 	if err != nil {
 		return RunID{}, err
 	}
-	return e.startAgain(ctx, id, a, "again")
+	return e.startAgain(ctx, id, a, decided(id, DecideAgain))
 }
 
 // Repeats tells what a rerun would do a second time outside. Nothing is started.
@@ -52,13 +52,22 @@ func (e *Engine) Repeats(ctx context.Context, id RunID, how Rerun) ([]Repeat, er
 	return a.repeats, nil
 }
 
-func (e *Engine) startAgain(ctx context.Context, id RunID, a *again, decision string) (RunID, error) {
-	b := Batch{Runs: []NewRun{*a.run}, Puts: []Put{decided(id, decision)}}
-	acc, err := e.store(ctx, b)
+func (e *Engine) startAgain(ctx context.Context, id RunID, a *again, decision Put) (RunID, error) {
+	before, err := e.Decision(ctx, id)
+	if err != nil {
+		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+	}
+	acc, err := e.store(ctx, Batch{Runs: []NewRun{*a.run}, Puts: []Put{decision}})
 	if err != nil {
 		return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
 	}
 	if acc[0].Dropped {
+		if before == "" { // a drop writes the puts; nobody has decided yet
+			decision.Value, decision.AnyRev = nil, true
+			if _, err := e.Store.Accept(ctx, Batch{Puts: []Put{decision}}); err != nil {
+				return RunID{}, fmt.Errorf("rerun %s: %w", id, err)
+			}
+		}
 		return RunID{}, ErrDropped
 	}
 	return acc[0].ID, nil
@@ -322,8 +331,12 @@ func (e *Engine) Decision(ctx context.Context, id RunID) (string, error) {
 	return string(what), err
 }
 
+// ErrDecided says that somebody has decided on a run before, or has run it again.
+var ErrDecided = errors.New("it was decided on already")
+
 // Resolve decides on a run that failed. It returns the run that goes on, zero for DecideGiveUp. output is that of the steps
-// that count as done, nil for none.
+// that count as done, nil for none. One decision counts: of two that come at the same time, the second is ErrDecided, so
+// that what follows does not happen twice.
 func (e *Engine) Resolve(ctx context.Context, id RunID, decision string, output any) (RunID, error) {
 	recs, err := e.Store.Read(ctx, id, 0)
 	if err != nil {
@@ -332,11 +345,13 @@ func (e *Engine) Resolve(ctx context.Context, id RunID, decision string, output 
 	if last := &recs[len(recs)-1]; last.Kind != KindFinished || last.Status != StatusFailed {
 		return RunID{}, &InputError{"only a run that failed can be decided on"}
 	}
+	first := decided(id, decision)
+	first.AnyRev = false // of a key that is not there
 	how := Rerun{From: "failed"}
 	switch decision {
 	case DecideGiveUp:
-		_, err := e.Store.Accept(ctx, Batch{Puts: []Put{decided(id, decision)}})
-		return RunID{}, err
+		_, err := e.Store.Accept(ctx, Batch{Puts: []Put{first}})
+		return RunID{}, e.undecided(ctx, id, err)
 	case DecideAgain:
 	case DecideDone:
 		how.done = true
@@ -354,5 +369,18 @@ func (e *Engine) Resolve(ctx context.Context, id RunID, decision string, output 
 	if err != nil {
 		return RunID{}, err
 	}
-	return e.startAgain(ctx, id, a, decision)
+	made, err := e.startAgain(ctx, id, a, first)
+	return made, e.undecided(ctx, id, err)
+}
+
+// undecided makes ErrDecided of the conflict of a decision with one before.
+func (e *Engine) undecided(ctx context.Context, id RunID, err error) error {
+	if !errors.Is(err, ErrConflict) {
+		return err
+	}
+	before, err := e.Decision(ctx, id)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrDecided, before)
 }

@@ -111,6 +111,11 @@ func TestDecisionsOnARunThatFailed(t *testing.T) {
 		if needs, _ := h.NeedsDecision(t.Context(), row); needs {
 			t.Errorf("%s: it still needs one", tt.decision)
 		}
+		for _, second := range []string{engine.DecideGiveUp, engine.DecideDone, engine.DecideAgain} {
+			if other, err := h.Resolve(t.Context(), old, second, nil); !errors.Is(err, engine.ErrDecided) || !other.IsZero() {
+				t.Errorf("%s after %s: %s, %v", second, tt.decision, other, err)
+			}
+		}
 		if tt.end == "" {
 			if !id.IsZero() {
 				t.Error("giving up started a run")
@@ -124,6 +129,38 @@ func TestDecisionsOnARunThatFailed(t *testing.T) {
 	}
 	if _, err := h.Resolve(t.Context(), h.accept(event("w", nil)), "perhaps", nil); err == nil {
 		t.Error("any word is a decision")
+	}
+}
+
+// TestDropOfARerun: what a full workflow drops was not run again, so the run before still needs a decision.
+func TestDropOfARerun(t *testing.T) {
+	goOn := make(chan struct{})
+	h := newHouse(t)
+	h.other.do = func(_ int, c *connectors.Call) (any, error) {
+		if c.Input["n"] == "x" {
+			return nil, connectors.Permanent(errors.New("refused"))
+		}
+		<-goOn
+		return nil, nil
+	}
+	h.start()
+	h.publish("w", hook+"concurrency: {limit: 1, when_full: drop}\nsteps: [{use: other.send, with: {n: \"${{ trigger.body.n }}\"}}]\n")
+	old := h.accept(event("w", map[string]any{"n": "x"}))
+	h.wait(old, "failed")
+	long := h.accept(event("w", map[string]any{"n": "y"}))
+	defer h.wait(long, "succeeded")
+	defer close(goOn)
+	row := &engine.Row{ID: old, Status: engine.StatusFailed}
+	for name, again := range map[string]func() error{
+		"rerun":   func() error { _, err := h.Rerun(t.Context(), old, engine.Rerun{}); return err },
+		"resolve": func() error { _, err := h.Resolve(t.Context(), old, engine.DecideAgain, nil); return err },
+	} {
+		if err := again(); !errors.Is(err, engine.ErrDropped) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if needs, err := h.NeedsDecision(t.Context(), row); !needs || err != nil {
+			t.Errorf("after a %s that was dropped nobody needs to decide: %v", name, err)
+		}
 	}
 }
 

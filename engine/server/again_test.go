@@ -41,6 +41,7 @@ func TestRunsThatNeedADecision(t *testing.T) {
 		t.Errorf("giving up made a run: %v", got)
 	}
 	count(2)
+	h.want(409, "POST", "/api/v1/runs/"+ids[0]+"/resolve", `{"as":"again"}`)
 	checked, _ := h.want(200, "POST", "/api/v1/runs/"+ids[1]+"/rerun", `{"from":"failed","check":true}`)
 	if checked["id"] != nil {
 		t.Errorf("a check made a run: %v", checked)

@@ -135,6 +135,10 @@ func (s *Server) explain(ctx context.Context, operation string, err error) error
 			status = http.StatusTooManyRequests
 		}
 		return fail(status, err.Error(), "nothing was stored; repeat the call").with("Retry-After", seconds(full.RetryAfter))
+	case errors.Is(err, engine.ErrDropped):
+		return fail(http.StatusTooManyRequests, err.Error(), "nothing was started; repeat the call when a run has ended").with("Retry-After", "1")
+	case errors.Is(err, engine.ErrDecided):
+		return fail(http.StatusConflict, err.Error(), "nothing was started; to run it again all the same: POST /api/v1/runs/{id}/rerun")
 	case errors.As(err, &input):
 		return fail(http.StatusBadRequest, input.Message, "")
 	case errors.As(err, &entered):

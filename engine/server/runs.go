@@ -113,7 +113,8 @@ func (s *Server) runRoutes() {
 	}, s.stopBulk)
 	handle(s, huma.Operation{
 		OperationID: "resolve-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/resolve", Tags: tags, Summary: "Decide on a run that failed",
-		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusTooManyRequests},
+		Description: "One decision counts; a second is 409, so that what follows does not happen twice.",
+		Errors:      []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
 	}, s.resolveRun)
 	handle(s, huma.Operation{
 		OperationID: "cancel-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/cancel", Tags: tags, Summary: "Cancel a run",
