@@ -218,7 +218,8 @@ func (b *sceneBuilder) step(s *workflow.Step) {
 			g.output, g.At, known = out, &at, true
 		}
 	}
-	if r := b.results[s.ID]; r != nil && r.Status == "succeeded" && (!known || r.At.After(*g.At)) {
+	// What a try of another kind showed, such as the question of an approval, is not what the step gives.
+	if r := b.results[s.ID]; r != nil && s.Kind == "use" && r.Status == "succeeded" && (!known || r.At.After(*g.At)) {
 		g.output, g.At, known = r.Output, &r.At, true
 	}
 	switch do := s.Do.(type) {

@@ -14,7 +14,7 @@ var idRoutes = map[string][]string{
 		"replay", "duplicate", "rename", "restore", "tests",
 	},
 	"/api/v1/drafts/": {
-		"text", "undo", "redo", "resolve", "publish", "publish/undo", "diff", "fields", "complete", "test", "trials", "trials/*", "send_sample", "steps/*/test", "samples", "samples/*", "samples/*/pin",
+		"text", "undo", "redo", "resolve", "publish", "publish/undo", "diff", "fields", "complete", "test", "trials", "trials/*", "send_sample", "fetch", "steps/*/test", "samples", "samples/*", "samples/*/pin",
 	},
 }
 

@@ -17,6 +17,8 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors/value"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/draft"
+	"github.com/bellhop-dev/bellhop/engine/folder"
+	"github.com/bellhop-dev/bellhop/engine/trigger"
 	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
@@ -73,6 +75,12 @@ func (s *Server) sampleRoutes() {
 		Summary: "Send an example to the webhook of a draft", Description: "The server posts it to the address itself, as another app would.",
 		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
 	}, s.sendSample)
+	handleWithin(s, tryTime, huma.Operation{
+		OperationID: "fetch-sample", Method: http.MethodPost, Path: "/api/v1/drafts/{id}/fetch", Tags: tags,
+		Summary:     "Ask once what a poll of a draft would read",
+		Description: "The first items become events to try the draft on, in place of those of an earlier fetch. Nothing is remembered as seen, and nothing starts. The answer comes within 55 s.",
+		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+	}, s.fetchSample)
 	handle(s, huma.Operation{
 		OperationID: "draft-fields", Method: http.MethodGet, Path: "/api/v1/drafts/{id}/fields", Tags: tags,
 		Summary: "The data that a step can use, with its values in an event", Errors: missing,
@@ -392,6 +400,123 @@ func (s *Server) pinSample(ctx context.Context, in *struct {
 	item := newSampleItem(sample)
 	item.Kept = true
 	return &body[SampleItem]{item}, nil
+}
+
+// fetchedSample is what a poll of a draft would read.
+type fetchedSample struct {
+	Items   int               `json:"items" doc:"In the list, where there is one."`
+	Keys    int               `json:"keys" doc:"Different keys that they have. Fewer than items: some could not be told from others."`
+	Problem string            `json:"problem" doc:"Why no run could start for them; empty: it could."`
+	Lists   []draft.FoundList `json:"lists" nullable:"false" doc:"The lists of the answer, for items. A poll that a connector defines has none."`
+	Fields  []string          `json:"fields" nullable:"false" doc:"Expressions that have another value for each item, for key."`
+	Sample  string            `json:"sample" doc:"The event of the first item; empty: there is no item."`
+}
+
+// fetchedEvents is how many items of one fetch become events.
+const fetchedEvents = 3
+
+func (s *Server) fetchSample(ctx context.Context, in *struct {
+	DraftID
+	Body struct {
+		Trigger string `json:"trigger" minLength:"1" maxLength:"200"`
+	}
+},
+) (*body[fetchedSample], error) {
+	d, _, _, err := s.draft(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	const unasked = "Nothing was asked for."
+	checked := s.Folder.Check(d.ID, []byte(d.Text))
+	var t *workflow.Trigger
+	if checked.Workflow != nil {
+		t = checked.Workflow.Trigger(in.Body.Trigger)
+	}
+	if t == nil {
+		return nil, fail(http.StatusNotFound, "the draft has no trigger "+clip(in.Body.Trigger), "").coded("trigger_not_found", "This trigger does not exist", unasked)
+	}
+	if p := triggerProblem(d, checked, t); p != nil {
+		return nil, p.coded("trigger_has_problems", "This trigger is not ready yet", unasked)
+	}
+	found, err := s.Triggers.Fetch(ctx, checked.Workflow, t.ID)
+	if errors.Is(err, trigger.ErrBusy) {
+		return nil, fail(http.StatusConflict, "the other side did not answer in time", "try again").coded("fetch_slow", "The other side takes too long", "Nothing was remembered.")
+	} else if err != nil {
+		return nil, err
+	}
+	out := fetchedSample{Items: len(found.Items), Keys: found.Keys, Problem: found.Problem, Lists: draft.ListsIn(found.Output), Fields: draft.KeysOf(found.Items)}
+	if t.Poll == nil {
+		out.Fields = []string{}
+	}
+	if len(found.Items) == 0 {
+		return &body[fetchedSample]{out}, nil
+	}
+	kept, err := s.drafts.Samples(ctx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, sample := range kept {
+		if sample.Source == "fetch" && !sample.Pinned {
+			if err := s.drafts.DeleteSample(ctx, d.ID, sample.ID); err != nil && !errors.Is(err, draft.ErrNone) {
+				return nil, err
+			}
+		}
+	}
+	for _, event := range slices.Backward(s.eventsOf(t, found.Items)) {
+		item, err := s.keepSample(ctx, d.ID, &draft.Sample{Source: "fetch", At: time.Now().UTC(), Trigger: event})
+		if err != nil {
+			return nil, err
+		}
+		out.Sample = item.Body.ID
+	}
+	return &body[fetchedSample]{out}, nil
+}
+
+// triggerProblem is what is wrong with one trigger of a draft; nil: it can be asked, whatever else is wrong.
+func triggerProblem(d *draft.Draft, checked folder.File, t *workflow.Trigger) *failure {
+	outline, err := workflow.ReadOutline([]byte(d.Text))
+	if err != nil {
+		return brokenText(checked.Problems)
+	}
+	at := fmt.Sprintf("triggers[%d]", slices.Index(checked.Workflow.Triggers, t))
+	named := "triggers." + t.ID
+	var mine workflow.Problems
+	for _, p := range draft.PlaceProblems(checked.Problems, outline) {
+		if !p.Warning && (strings.HasPrefix(p.Path, at) || p.Path == named || strings.HasPrefix(p.Path, named+".")) {
+			mine = append(mine, p.Problem)
+		}
+	}
+	if len(mine) == 0 {
+		return nil
+	}
+	return brokenText(mine)
+}
+
+// eventsOf are the events that the first items start, with secrets masked.
+func (s *Server) eventsOf(t *workflow.Trigger, items []any) []map[string]any {
+	masked := []any{}
+	for _, item := range items[:min(len(items), fetchedEvents)] {
+		if text, err := value.AppendJSON(nil, item); err == nil {
+			if plain, err := value.DecodeJSON(s.Engine.Redact(text)); err == nil {
+				masked = append(masked, plain)
+			}
+		}
+	}
+	event := func(key string, v any) map[string]any {
+		return map[string]any{"id": t.ID, "kind": engine.TriggerPoll, "at": time.Now().UTC().Format(time.RFC3339Nano), key: v}
+	}
+	if t.Poll != nil && t.Poll.Emit == "batch" {
+		return []map[string]any{event("items", masked)}
+	}
+	key := "item"
+	if t.Poll == nil {
+		key = "body"
+	}
+	events := []map[string]any{}
+	for _, item := range masked {
+		events = append(events, event(key, item))
+	}
+	return events
 }
 
 // exampleBody is what is sent for somebody who has nothing to send yet.

@@ -28,6 +28,8 @@ type Triggers interface {
 	PollNow(ctx context.Context, workflow, trigger string) (trigger.PollRecord, error)
 	// DryPoll says what a poll would start now, and changes nothing.
 	DryPoll(ctx context.Context, workflow, trigger string) (*trigger.DryPoll, error)
+	// Fetch says what a poll of a text that is not published would read.
+	Fetch(ctx context.Context, w *workflow.Workflow, trigger string) (*trigger.Fetched, error)
 	// Rewind changes what a poll remembers.
 	Rewind(ctx context.Context, workflow, trigger string, how trigger.Rewind) (*trigger.Rewound, error)
 	// Tasks are what privacy laws ask for, the first deadline first; ExportTask writes what the runs hold of one's subject.

@@ -19,6 +19,7 @@ import (
 	"github.com/bellhop-dev/bellhop/connectors"
 	"github.com/bellhop-dev/bellhop/engine"
 	"github.com/bellhop-dev/bellhop/engine/trigger"
+	"github.com/bellhop-dev/bellhop/engine/workflow"
 )
 
 func (h *house) state(t testing.TB, workflow string) *trigger.PollState {
@@ -625,4 +626,39 @@ func BenchmarkKeysOf100000(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestFetchRemembersNothing asks for a poll that is not published, while another text of it is.
+func TestFetchRemembersNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &feed{}
+		h := newHouse(t, t.TempDir(), f.connector())
+		f.items(item("a", 1))
+		h.live(t, parse(t, "w", polling("")))
+		stop := work(t, h.Set.Run)
+		time.Sleep(30 * time.Second)
+		stop()
+		before := h.state(t, "w")
+		f.items(item("a", 1), item("b", 1), item("b", 2))
+		for _, w := range []*workflow.Workflow{parse(t, "w", polling(", version: item.v")), parse(t, "new", polling(""))} {
+			got, err := h.Fetch(t.Context(), w, "poll")
+			if err != nil || len(got.Items) != 3 || got.Keys != 2 || got.Problem != "" {
+				t.Errorf("%s: %+v, %v", w.ID, got, err)
+			}
+		}
+		f.set(func() (any, error) { return map[string]any{"list": []any{}}, nil })
+		if got, err := h.Fetch(t.Context(), parse(t, "new", polling("")), "poll"); err != nil || got.Output == nil || !strings.Contains(got.Problem, "say where the list is") {
+			t.Errorf("no list: %+v, %v", got, err)
+		}
+		f.set(func() (any, error) { return nil, errors.New("down") })
+		if _, err := h.Fetch(t.Context(), parse(t, "new", polling("")), "poll"); err == nil || !strings.Contains(err.Error(), "the poll failed: down") {
+			t.Errorf("error %v", err)
+		}
+		if diff := cmp.Diff(before, h.state(t, "w")); diff != "" {
+			t.Errorf("it changed the state: %s", diff)
+		}
+		if found := h.found(t, "w"); found != nil {
+			t.Errorf("it started %v", found)
+		}
+	})
 }

@@ -97,6 +97,15 @@ func newPoll(s *Set, w *workflow.Workflow, t *workflow.Trigger) (Trigger, error)
 
 // poll makes the poll of a trigger, over the cursor that all of its versions share.
 func (s *Set) poll(w *workflow.Workflow, t *workflow.Trigger) (*poll, error) {
+	p, err := s.asker(w, t)
+	if err == nil {
+		p.cursor = s.cursor(ownerKey{w.ID, t.ID})
+	}
+	return p, err
+}
+
+// asker makes a poll that can ask, and has no cursor that would remember the answer.
+func (s *Set) asker(w *workflow.Workflow, t *workflow.Trigger) (*poll, error) {
 	if t.Listen != nil {
 		return s.connectorPoll(w, t)
 	}
@@ -110,7 +119,7 @@ func (s *Set) poll(w *workflow.Workflow, t *workflow.Trigger) (*poll, error) {
 	}
 	return &poll{
 		workflow: w, trigger: t, poll: t.Poll, clock: clock, set: s, engine: s.Engine, store: s.Store,
-		action: c.Action(t.Poll.Use.Action), cursor: s.cursor(ownerKey{w.ID, t.ID}), log: s.Log.With("workflow", w.ID, "trigger", t.ID),
+		action: c.Action(t.Poll.Use.Action), log: s.Log.With("workflow", w.ID, "trigger", t.ID),
 	}, nil
 }
 
@@ -371,22 +380,9 @@ func (p *poll) look(ctx context.Context, state pollState, seen *seenSet, conditi
 	if p.listener != nil {
 		return p.fetch(ctx, state, seen)
 	}
-	now := time.Now()
-	call := "poll/" + p.workflow.ID + "/" + p.trigger.ID + "/" + strconv.FormatInt(now.UnixNano(), 10)
-	roots := map[string]any{"workflow": workflowRoot(p.workflow)}
-	env := &expression.Env{Roots: roots, Now: now, Zone: p.clock.zone, Seed: call}
-
-	input := map[string]any{}
-	if p.poll.Use.With != nil {
-		with, err := p.poll.Use.With.Eval(ctx, env)
-		if err != nil {
-			return state, nil, fmt.Errorf("with: %w", err)
-		}
-		fields, ok := with.(map[string]any)
-		if !ok {
-			return state, nil, errors.New("with is not an object")
-		}
-		input = fields
+	env, call, input, err := p.question(ctx)
+	if err != nil {
+		return state, nil, err
 	}
 	question := ""
 	// The first page of a list in the order of age does not change when an item is added at its end.

@@ -30,8 +30,8 @@ func (s *Set) connectorPoll(w *workflow.Workflow, t *workflow.Trigger) (*poll, e
 	}
 	return &poll{
 		workflow: w, trigger: t, clock: clock, set: s, engine: s.Engine, store: s.Store, listener: l,
-		poll:   &workflow.Poll{Schedule: schedule, Use: t.Listen.Use, Emit: l.kind.Poll.Emit, First: l.kind.Poll.First},
-		cursor: s.cursor(ownerKey{w.ID, t.ID}), log: s.Log.With("workflow", w.ID, "trigger", t.ID),
+		poll: &workflow.Poll{Schedule: schedule, Use: t.Listen.Use, Emit: l.kind.Poll.Emit, First: l.kind.Poll.First},
+		log:  s.Log.With("workflow", w.ID, "trigger", t.ID),
 	}, nil
 }
 
