@@ -1,1 +1,1 @@
-export{V as default}from"./parts.js";
+export{I as default}from"./parts.js";

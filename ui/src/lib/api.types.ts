@@ -52,10 +52,13 @@ export type EvaluationError = { column?: number; hint?: string; line?: number; m
 export type Expression_rowsRequest = { /** A condition to show. Exactly one of expr and rows is given. */ expr?: string; /** Rows to write. */ rows?: Rows }
 export type Expression_statsRequest = { draft: string; expr: string; last?: number }
 export type Failure = { /** What happened, for programs and translation. */ code?: string; /** What went wrong, and where. */ detail: string; /** What did and did not happen. */ effect?: string; /** What is wrong with the request, one by one. */ errors?: ErrorDetail[] | null; /** What can be done about it, as buttons. */ fixes?: FixItem[] | null; /** What to do about it. */ hint?: string; /** What is wrong with the workflow file, one by one. */ problems?: Problem[] | null; /** What the other side answered. */ raw?: string; status: number; /** 409 and 412: the text that it has now. */ text?: string; /** What went wrong in the words of a user; the name of the status where there is no code. */ title: string; /** about:blank where status alone says what kind of problem it is, else urn:bellhop: and the code. */ type: string; /** 409, 412 and 428: the version that the file, or the revision that the draft has now. */ version?: string }
+export type Fetch_sampleRequest = { trigger: string }
+export type FetchedSample = { /** Expressions that have another value for each item, for key. */ fields: string[]; /** In the list, where there is one. */ items: number; /** Different keys that they have. Fewer than items: some could not be told from others. */ keys: number; /** The lists of the answer, for items. A poll that a connector defines has none. */ lists: FoundList[]; /** Why no run could start for them; empty: it could. */ problem: string; /** The event of the first item; empty: there is no item. */ sample: string }
 export type Field = { /** Of an object its fields, of a list those of its first entry. */ children?: Field[] | null; /** How many entries a list or an object has. */ count?: number; /** The value is longer than what is shown. */ cut?: boolean; /** Shown folded at first, such as headers. */ folded?: boolean; label: string; /** As an expression writes it. */ path: string; type: "nothing" | "boolean" | "number" | "text" | "list" | "object"; /** Of a boolean, a number or a text, which is cut after 200 characters. */ value?: unknown }
 export type FieldsView = { /** By trigger and step, the nearest first. */ groups: Group[]; /** The event that the values are from; left out: there is none, and the values are examples. */ sample?: SampleItem }
 export type Fix = { label: Label; ops: Op[] }
 export type FixItem = { /** What the button does, such as reload, undo or resolve:theirs. */ action: string; label: string }
+export type FoundList = { /** The expression that gives it. */ expr: string; items: number }
 export type Group = { /** When the values came to be. */ at?: string; /** The values are examples: the step was not run with this event. */ example: boolean; fields: Field[]; kind: string; /** Nothing is known of its output: test the step first. */ locked: boolean; /** Whether the step has an id, which expressions need. Give it one with a rename. */ named: boolean; /** The address of the trigger or step in the draft. */ path: string; /** trigger, steps.<id>, or the root of a loop, such as item. */ source: string; /** The id of the step; empty: the trigger. */ step: string; title: string; /** connector.action of a step with use. */ use: string }
 export type Histogram = { buckets: Bucket[]; /** There are more: only the newest were counted. */ partial: boolean; /** Width of a bucket. */ seconds: number; /** Begin of the first bucket. */ since: string; total: number }
 export type HookState = { /** When the provider last confirmed it. */ created?: string; /** Why the provider does not call us. */ error?: string; failures?: number; /** When a failure is tried again. */ next?: string; phase: "creating" | "active" | "deleting" | "manual" | "none"; /** When it is renewed. */ renewal?: string; /** What the provider calls. */ url: string }
@@ -334,6 +337,12 @@ export interface Calls {
     query: {  }
     body: Compare_draftRequest
     result: DiffView
+  }
+  "POST /drafts/{id}/fetch": {
+    path: { id: string }
+    query: {  }
+    body: Fetch_sampleRequest
+    result: FetchedSample
   }
   "GET /drafts/{id}/fields": {
     path: { id: string }

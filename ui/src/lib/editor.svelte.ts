@@ -1,7 +1,7 @@
 // One draft in the editor: its text is on the server, an edit is an operation there. Edits go one after another; what
 // cannot be sent stays here and is sent again, so nothing is lost. Another tab or person shows as a conflict.
 import { api, ApiError, isAbort, isOffline, isStale } from './api'
-import type { Card, DraftView, Evaluated, Field, FieldsView, Op, OutlineEntry, SampleItem } from './api.types'
+import type { Card, DraftView, Evaluated, FetchedSample, Field, FieldsView, Op, OutlineEntry, SampleItem } from './api.types'
 import { stream } from './events.svelte'
 import { t } from './i18n'
 import { FollowedRun } from './followed.svelte'
@@ -133,6 +133,28 @@ export class Editor {
   async choose(id: string): Promise<void> {
     this.sample = id
     await this.loadFields(this.step)
+  }
+  /** What a poll of the draft found when it was last asked, by the id of the trigger; and the one that is being asked. */
+  fetched = $state.raw<Record<string, FetchedSample>>({})
+  fetching = $state('')
+  async fetch(trigger: string): Promise<void> {
+    if (this.fetching) return
+    this.fetching = trigger
+    try {
+      await this.settled()
+      const got = await api('POST /drafts/{id}/fetch', { path: { id: this.id }, body: { trigger } })
+      this.fetched = { ...this.fetched, [trigger]: got }
+      if (got.sample) {
+        await this.loadSamples()
+        await this.choose(got.sample)
+      }
+    } catch (e) {
+      const { [trigger]: _, ...rest } = this.fetched
+      this.fetched = rest
+      toasts.fail(e)
+    } finally {
+      this.fetching = ''
+    }
   }
   /** The data that a step can use, with the values of the chosen event. */
   async loadFields(step: string): Promise<void> {
@@ -305,4 +327,4 @@ export class Editor {
   }
 }
 
-export { fieldOf, listLine, listTitle, placesOf, textOf, type Place } from './outline'
+export { fieldOf, lineOf, listLine, listTitle, titleOf, placesOf, textOf, type Place } from './outline'

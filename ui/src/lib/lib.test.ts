@@ -6,9 +6,10 @@ import { formatDuration, labelOf } from './format'
 import { told } from './problems'
 import { parse, t } from './i18n'
 import { match } from './address'
-import { child, partsOf } from './template'
+import { asExpression, asTemplate, child, partsOf } from './template'
 import { monogram, tileHue } from './tile'
-import type { WorkflowItem } from './api.types'
+import { lineOf, titleOf } from './outline'
+import type { Card, OutlineEntry, WorkflowItem } from './api.types'
 import { callName } from './workflows'
 
 describe('templates', () => {
@@ -24,6 +25,16 @@ describe('templates', () => {
   it('quotes keys that are no words', () => {
     expect(child('steps.a.with', 'json')).toBe('steps.a.with.json')
     expect(child('steps.a.with.headers', 'x.y')).toBe('steps.a.with.headers["x.y"]')
+  })
+})
+
+describe('expressions that stand by themselves', () => {
+  it('show data as a pill and are written without its marks', () => {
+    expect(asTemplate('trigger.body.items')).toBe('${{ trigger.body.items }}')
+    expect(asTemplate('filter(trigger.body.items, .n > 1)')).toBe('filter(trigger.body.items, .n > 1)')
+    expect(asExpression('${{ trigger.body.items }}')).toBe('trigger.body.items')
+    expect(asExpression('len(${{ trigger.body.items }}) > 1')).toBe('len(trigger.body.items) > 1')
+    expect(asTemplate('')).toBe('')
   })
 })
 
@@ -83,12 +94,28 @@ describe('words', () => {
     const say = (message: string, hint?: string) => told({ message, hint })
     expect(say('set has no value', 'give it one or remove the line')).toEqual({ text: 'editor.todo_set', hint: '', todo: true })
     for (const message of ['for_each has at least one step', 'slack.post_message needs the input channel', 'url is empty', '"" cannot be part of a workflow id: use a-z']) expect(say(message).todo).toBe(true)
-    expect(say('there is no step "a"', 'did you mean b?')).toEqual({ text: 'There is no step "a".', hint: 'Did you mean b?', todo: false })
+    expect(say('there is no workflow "a"', 'did you mean b?')).toEqual({ text: 'There is no workflow "a".', hint: 'Did you mean b?', todo: false })
+    expect(say('there is no step "a"', 'did you mean b?')).toEqual({ text: 'editor.gone_step', hint: '', todo: false })
+    expect(say('a workflow has at least one step').text).toBe('editor.todo_first')
     expect(say('name has no value').todo).toBe(false)
   })
   it('makes monograms', () => {
     expect([monogram('Google Sheets'), monogram('GitHub'), monogram('slack'), monogram('')]).toEqual(['GS', 'GH', 'Sl', '·'])
     for (const name of ['slack', 'hubspot', 'stripe', 'github', 'asana', 'desk', 'a', '']) expect([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).toContain(tileHue(name))
+  })
+})
+
+describe('a card of the list of steps', () => {
+  const entry = (kind: string, value: unknown, name?: string) => ({ kind, fields: [{ key: kind, value }, ...(name ? [{ key: 'name', value: name }] : [])] }) as unknown as OutlineEntry
+  const card = (title: string, summary: string, connector = '') => ({ title, summary, connector }) as Card
+  it('has the words of the page, not those of the file', () => {
+    expect(titleOf(entry('poll', {}), card('Poll', ''))).toBe('Check for new items')
+    expect(titleOf(entry('set', {}, 'Mine'), card('Mine', ''))).toBe('Mine')
+    expect(titleOf(entry('use', 'slack.post_message'), card('Post a message', '', 'slack'))).toBe('Post a message')
+    expect(lineOf(entry('for_each', { in: null }), card('', 'each of null'))).toBe('')
+    expect(lineOf(entry('approve', {}), card('', 'Refund ${{ steps.prep.total_sum }} for ${{ trigger.body.name }}?'))).toBe('Refund Total sum for Name?')
+    expect(lineOf(entry('poll', { use: 'http.request' }), card('', 'http.request'))).toBe('http')
+    expect(lineOf(entry('wait', { for: '2h' }), card('', '2h'))).toBe('2h')
   })
 })
 

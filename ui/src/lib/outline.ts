@@ -1,12 +1,47 @@
 // A workflow as a form shows it: its triggers and steps with their places, and what a run did with them.
-import type { Model, OutlineEntry, OutlineField, OutlineList, RunDetail } from './api.types'
+import type { Card, Model, OutlineEntry, OutlineField, OutlineList, RunDetail } from './api.types'
+import { apps } from './apps.svelte'
+import { labelOf } from './format'
 import { t } from './i18n'
 import { stepsOf } from './run'
+import { partsOf } from './template'
+import { kindLabel } from './words'
 
 export const fieldOf = (entry: { fields: OutlineField[] } | undefined, key: string): OutlineField | undefined => entry?.fields.find((f) => f.key === key)
 export const textOf = (entry: { fields: OutlineField[] } | undefined, key: string): string => {
   const value = fieldOf(entry, key)?.value
   return value === undefined || value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** What a trigger or step is called: its own name, else what an app's action says, else what its kind does. */
+export const titleOf = (entry: OutlineEntry, card: Card | undefined): string => textOf(entry, 'name') || (card?.connector && card.title) || kindLabel(entry.kind) || card?.title || ''
+
+/** A path of data or a formula as a word: its last name. */
+const word = (expr: string): string => labelOf(/(?:^|\.)([A-Za-z_]\w*)$/.exec(expr.trim())?.[1] ?? expr)
+const words = (text: string): string => partsOf(text).map((p) => p.text ?? word(p.expr ?? '')).join('')
+
+/** One line about what a trigger or step does, in the words of the page; the server says what is the same in all languages. */
+export function lineOf(entry: OutlineEntry, card: Card | undefined): string {
+  const value = fieldOf(entry, entry.kind)?.value
+  const of = (key: string) => {
+    const v = (value as Record<string, unknown> | null | undefined)?.[key]
+    return v === undefined || v === null ? '' : String(v)
+  }
+  switch (entry.kind) {
+    case 'set':
+      return value && typeof value === 'object' ? t('common.fields', { count: Object.keys(value).length }) : ''
+    case 'use':
+      return card?.connector ? apps.title(card.connector) : (card?.summary ?? '')
+    case 'for_each':
+      return of('in') && t('map.each_of', { list: word(of('in')) })
+    case 'wait':
+      return of('for') || (of('until') ? t('map.until', { when: words(word(of('until'))) }) : t('map.for_answer'))
+    case 'schedule':
+      return of('every') ? t('map.every', { every: of('every') }) : (card?.summary ?? '')
+    case 'poll':
+      return [apps.title(of('use').split('.')[0] ?? ''), of('every') && t('map.every', { every: of('every') })].filter(Boolean).join(' · ')
+  }
+  return words(card?.summary ?? '')
 }
 
 export interface Place {

@@ -50,6 +50,11 @@ function endOf(s: string, from: number): number {
 
 export const pill = (path: string): string => '${{ ' + path + ' }}'
 
+/** An expression that stands by itself in the file as a text with a pill, and back: data that is put into its field is
+ *  written without the marks. */
+export const asTemplate = (expr: string): string => (/^[A-Za-z_][\w.]*$/.test(expr.trim()) ? pill(expr.trim()) : expr)
+export const asExpression = (template: string): string => partsOf(template).map((p) => p.text ?? p.expr ?? '').join('').trim()
+
 /** Whether a value holds data, so that only a text field can show it. */
 export const hasData = (value: unknown): boolean => typeof value === 'string' && partsOf(value).some((p) => p.expr !== undefined)
 

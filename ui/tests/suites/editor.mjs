@@ -89,6 +89,46 @@ export function tests(world) {
       assert.ok(readFileSync(`${bell().dir}/workflows/${old}.yaml`, 'utf8').includes('> 200'), 'a restore published by itself')
       await page.getByText('Draft, 1 change').waitFor()
     }),
+    ...both('a poll is asked once: its answer says where the items are, and a list of them is gone through', async (page, hands) => {
+      const name = id('fetch')
+      world.sink.feeds[name] = { items: [{ nr: 'A', lines: [{ sku: 'L-1' }] }, { nr: 'B', lines: [] }] }
+      await bell().publish(name, `triggers:\n  - poll: {every: 24h, use: http.request, with: {url: "${world.sink.url}/feed/${name}"}, items: output.body, key: item.nr}\nsteps:\n  - for_each: {in: trigger.item.old}\n    steps:\n      - wait: {for: 1h}\n`)
+      const draft = (await bell().call('GET', `/api/v1/drafts/${name}`)).rev
+      await bell().call('PATCH', `/api/v1/drafts/${name}`, { ops: [{ op: 'delete', path: 'triggers[0].poll.items' }, { op: 'set', path: 'triggers[0].poll.key', value: 'item.id' }, { op: 'set', path: 'steps[0].for_each.in', value: null }] }, { 'If-Match': draft })
+      await page.goto(`${page.base}/workflows/${name}`)
+      await hands.press(page.locator('.fetch').getByRole('button', { name: 'Fetch now' }))
+      await page.getByText('The answer came. Where in it are the items?').waitFor()
+      await hands.press(page.getByRole('button', { name: 'The answer itself (2)' }))
+      await page.getByText('2 items came, and they cannot be told apart by that').waitFor()
+      await hands.press(page.locator('.fetch').getByRole('button', { name: 'Nr' }))
+      await page.getByText('2 items came. Each can be told from the others.').waitFor()
+      await draftHas(name, 'key: item.nr')
+      // The fields are there for the steps, and a list that is put into a field for an expression is one.
+      await hands.press(page.getByRole('button', { name: /Step 1 Repeat for each/ }))
+      await hands.fill(page.getByRole('textbox', { name: 'List' }), ' ')
+      await page.getByRole('region', { name: 'Data you can use' }).getByRole('button', { name: 'Lines', exact: true }).click()
+      await until(async () => /in: "?trigger\.item\.lines/.test((await bell().call('GET', `/api/v1/drafts/${name}`)).text), { what: 'the list in the draft' })
+      // Waiting for somebody outside is one of three ways to wait.
+      await hands.press(page.getByRole('button', { name: /Step 2 Wait/ }))
+      await hands.select(page.getByRole('combobox', { name: 'Wait' }), 'for an answer from outside')
+      await draftHas(name, 'id: wait_2') // so that its address can be asked for
+      await page.getByRole('textbox', { name: 'At the longest' }).waitFor()
+      assert.deepEqual(await axe(page), [])
+    }),
+    task('a step that others use is deleted by keyboard: the focus stays in the list, and what lacks it says so', async (page) => {
+      const name = id('gone')
+      await bell().publish(name, `triggers:\n  - webhook: {path: ${name}}\nsteps:\n  - id: prep\n    set: {who: "\${{ trigger.body.name }}"}\n  - id: ask\n    approve: {message: "For \${{ steps.prep.who }} or \${{ steps.prep.who }}?"}\n`)
+      await page.goto(`${page.base}/workflows/${name}?step=steps.prep`)
+      await page.locator('[data-path="steps.prep"]').focus()
+      await page.keyboard.press('Delete')
+      await page.locator('[data-path="steps.ask"]:focus').waitFor()
+      await page.keyboard.press('Enter')
+      await page.getByRole('alert').filter({ hasText: 'It uses data of the step “prep”, which is not there any more.' }).waitFor()
+      await page.getByText('For Who or Who?').waitFor() // on the card, without the marks of the file
+      await page.locator('[data-path="steps.ask"]').focus()
+      await page.keyboard.press('ControlOrMeta+z')
+      await page.locator('[data-path="steps.prep"]').waitFor()
+    }),
     task('the map: a picture of the list, where a click opens a step', async (page) => {
       const map = id('map')
       await workflow(map, `triggers:\n  - webhook: {path: ${map}}\nsteps:\n  - id: way\n    paths:\n      - {name: Refund, when: trigger.body.kind == "refund", steps: [{name: Pay it back, set: {a: 1}}]}\n      - {name: Rest, steps: []}\n  - name: The end\n    set: {b: 2}\n`)
