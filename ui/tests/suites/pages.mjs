@@ -127,6 +127,18 @@ export function tests(world) {
       await page.getByRole('status').filter({ hasText: `of ${matches} begun` }).waitFor()
       await page.getByText(`${matches} of ${matches} runs began again.`).waitFor({ timeout: 20000 })
     }),
+    task('the page of a run asks the question that it waits for, and keeps the focus', async (page) => {
+      const id = `asks-${Date.now()}`
+      await bell().publish(id, `triggers:\n  - webhook: {path: ${id}}\nsteps:\n  - approve: {message: "Ship \${{ trigger.body.what }}?"}\n`)
+      const { run } = await bell().call('POST', `/hooks/${id}`, { what: 'the looms' })
+      await page.goto(`${page.base}/runs/${run}`)
+      await page.getByText('Ship the looms?').first().waitFor()
+      await page.getByRole('button', { name: 'Decline' }).click()
+      await page.getByText('Declined.').waitFor()
+      await page.getByRole('button', { name: 'Decline' }).waitFor({ state: 'detached' })
+      await page.locator('h1:focus').waitFor()
+      await page.getByText('Stopped by filter').first().waitFor()
+    }),
     task('what waits: a question is approved, a failed run is left', async (page) => {
       await page.goto(page.base + '/waiting')
       const question = page.getByRole('listitem').filter({ hasText: 'Pay 129 back for order R-77?' })
