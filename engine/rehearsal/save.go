@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type AsTest struct {
 	Connectors *connectors.Registry
 	Zone       *time.Location
 	Redact     func([]byte) []byte // takes known secrets out of JSON; nil: none is known
+
+	used []string // texts that the run gave to a call under the name of a secret
 }
 
 // TestText is a test file made of a run.
@@ -54,6 +57,9 @@ func (a AsTest) Text(ctx context.Context) (*TestText, error) {
 	calls, err := a.calls(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the run cannot be played again: %w", err)
+	}
+	for _, c := range calls {
+		a.note(c.input)
 	}
 	if len(calls) > maxSaved {
 		return nil, &engine.InputError{Message: fmt.Sprintf("the run made %d calls: one with at most %d can be a test", len(calls), maxSaved)}
@@ -209,9 +215,62 @@ func (a AsTest) trigger() (map[string]any, error) {
 	return clean, nil
 }
 
-// scrub takes secrets out of data: values that are known, and those whose name says that they are one.
+// leastSecret is how long a text is at least that is looked for in others.
+const leastSecret = 6
+
+// note finds the secrets in the input of a call, such as the token of an authorization, which an event may bring under any
+// name.
+func (a *AsTest) note(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, item := range v {
+			text, ok := item.(string)
+			if !ok || !isSecretName(k) {
+				a.note(item)
+				continue
+			}
+			if _, word, ok := strings.Cut(text, " "); ok { // Bearer and the like
+				text = word
+			}
+			if len(text) >= leastSecret {
+				a.used = append(a.used, text)
+			}
+		}
+	case []any:
+		for _, item := range v {
+			a.note(item)
+		}
+	}
+}
+
+// without replaces secrets that the run used in all texts.
+func (a AsTest) without(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, item := range v {
+			m[k] = a.without(item)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = a.without(item)
+		}
+		return list
+	case string:
+		for _, secret := range a.used {
+			v = strings.ReplaceAll(v, secret, removed)
+		}
+		return v
+	}
+	return v
+}
+
+// scrub takes secrets out of data: values that are known, those whose name says that they are one, and those that the run
+// used under such a name.
 func (a AsTest) scrub(v any) any {
-	v = WithoutSecrets(v)
+	v = a.without(WithoutSecrets(v))
 	if a.Redact == nil {
 		return v
 	}
@@ -237,8 +296,14 @@ func isSecretName(name string) bool {
 	return name == "sig" || slices.ContainsFunc(secretNames, func(part string) bool { return strings.Contains(name, part) })
 }
 
+// Secrets in the query and before the host of an address.
+var (
+	secretInQuery = regexp.MustCompile(`(?i)([?&](?:sig|[^=&#\s]*(?:` + strings.Join(secretNames, "|") + `)[^=&#\s]*)=)[^&#\s"'<>]+`)
+	secretInHost  = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
+)
+
 // WithoutSecrets returns plain data with the texts replaced whose name says that they are a secret, such as
-// authorization, cookie, signature or token; v itself is not changed.
+// authorization, cookie, signature or token, also in the addresses of texts; v itself is not changed.
 func WithoutSecrets(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -257,6 +322,8 @@ func WithoutSecrets(v any) any {
 			list[i] = WithoutSecrets(item)
 		}
 		return list
+	case string:
+		return secretInHost.ReplaceAllString(secretInQuery.ReplaceAllString(v, "${1}"+removed), "${1}"+removed+"@")
 	}
 	return v
 }
@@ -385,6 +452,7 @@ func expectCalls(calls []made, rehearsed []call) [][]workflow.Entry {
 			if n == attempts[c.step] {
 				named = calls[i].named
 				with, _ = stable(calls[i].input, c.input)
+				with = withoutNamed(with)
 			}
 			n++
 		}
@@ -398,6 +466,24 @@ func expectCalls(calls []made, rehearsed []call) [][]workflow.Entry {
 		want = append(want, e)
 	}
 	return want
+}
+
+// withoutNamed leaves out what a call got under the name of a secret.
+func withoutNamed(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	rest := make(map[string]any, len(m))
+	for k, item := range m {
+		if text, ok := item.(string); ok && text != "" && isSecretName(k) {
+			continue
+		}
+		if item = withoutNamed(item); !value.Equal(item, map[string]any{}) || value.Equal(m[k], map[string]any{}) {
+			rest[k] = item
+		}
+	}
+	return rest
 }
 
 func decoded(data json.RawMessage) (any, bool) {

@@ -108,6 +108,38 @@ type recordedFailure struct{}
 
 func (recordedFailure) Error() string { return "the line is dead" }
 
+// A secret is one wherever it stands: under a name of its own where the run used it as one, and in an address.
+func TestSecretsOfAnyName(t *testing.T) {
+	w := read(t, `
+triggers: [{webhook: {}}]
+steps:
+  - use: http.request
+    with:
+      method: POST
+      url: ${{ trigger.body.callback }}
+      headers: {authorization: "Bearer ${{ trigger.body.auth }}", x-customer: "${{ trigger.body.name }}"}
+      json: {note: "${{ trigger.body.note }}", password: from-the-file}
+`)
+	out := save(t, w, map[string]any{"body": map[string]any{
+		"auth": "hidden-in-plain-sight", "name": "Ada", "note": "ask with hidden-in-plain-sight",
+		"callback": "https://me:my-pass@shop.example.com/done?order=7&api_key=key-of-shop",
+		"link":     `<a href="https://x.example.com/?a=1&access_token=tok-en&page=2">see</a>`,
+	}}, func(engine.SimulatedCall) (any, error) { return map[string]any{"status": 200, "body": nil}, nil })
+	if len(out.Failures) > 0 {
+		t.Errorf("the test does not pass: %q\n%s", out.Failures, out.Text)
+	}
+	for _, secret := range []string{"hidden-in-plain-sight", "my-pass", "key-of-shop", "tok-en&", "from-the-file"} {
+		if strings.Contains(out.Text, secret) {
+			t.Errorf("the test holds %q:\n%s", secret, out.Text)
+		}
+	}
+	for _, want := range []string{"x-customer: Ada", "order=7", "page=2"} {
+		if !strings.Contains(out.Text, want) {
+			t.Errorf("no %q in\n%s", want, out.Text)
+		}
+	}
+}
+
 func TestAFilteredRunBecomesATest(t *testing.T) {
 	out := save(t, read(t, saved), map[string]any{"body": map[string]any{"total": 1}}, crm)
 	if len(out.Failures) > 0 || !strings.Contains(out.Text, "status: filtered") || !strings.Contains(out.Text, "calls: []") {
