@@ -115,7 +115,34 @@ export function tests(world) {
     ['templates', '/templates', (p) => p.getByRole('heading', { level: 2 }).first()],
     ['settings', '/settings', (p) => p.getByRole('heading', { level: 2 }).first()],
   ]
-  return pages.map(([title, path, there]) => ({
+  const editor = {
+    name: 'the editor in German, at every width',
+    run: async () => {
+      const page = await newPage(world.browser, world.servers.full.url, { language: 'de' })
+      try {
+        await page.goto(world.servers.full.url + '/workflows/long?step=triggers.form')
+        await page.getByLabel('Ihre Adresse').waitFor()
+        await page.getByText('in Gebrauch').waitFor()
+        const wrong = []
+        for (const width of [1440, 1321, 1320, 1181, 1180, 1040, 901, 900, 390]) {
+          await page.setViewportSize({ width, height: 844 })
+          await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+          // What a column or the row of views cannot show, and buttons that stand outside of the window.
+          const cut = await page.evaluate(() => {
+            const seen = (e) => e.checkVisibility({ visibilityProperty: true })
+            const narrow = [...document.querySelectorAll('.col, .chips')].filter((e) => seen(e) && e.scrollWidth > e.clientWidth + 1).map((e) => `${e.className} is ${e.scrollWidth - e.clientWidth} px short`)
+            const outside = [...document.querySelectorAll('header button, header a')].filter((e) => seen(e) && (e.getBoundingClientRect().right > innerWidth + 0.5 || e.getBoundingClientRect().left < -0.5))
+            return [...narrow, ...outside.map((e) => `"${e.textContent.trim()}" is outside of the window`)]
+          })
+          wrong.push(...cut.map((line) => `${width}: ${line}`))
+        }
+        assert.deepEqual([...wrong, ...page.faults], [])
+      } finally {
+        await page.context().close()
+      }
+    },
+  }
+  return [editor, ...pages.map(([title, path, there]) => ({
     name: title,
     run: async () => {
       const bell = world.servers.full
@@ -150,7 +177,7 @@ export function tests(world) {
         await page.context().close()
       }
     },
-  }))
+  }))]
 }
 
 const widest = (page) =>
