@@ -247,9 +247,12 @@ export class Editor {
   restore(version: string): Promise<boolean> {
     return this.enqueue(() => api('POST /workflows/{id}/versions/{version}/restore', { path: { id: this.id, version } }))
   }
-  /** Waits until everything is saved. */
-  settled(): Promise<void> {
-    return this.queue
+  /** What was typed and is no edit yet, because more may be typed: each makes its edit when it is called. */
+  readonly unsent = new Set<() => Promise<void> | void>()
+  /** Makes edits of what was typed, and waits until everything is saved. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.unsent].map((write) => write()))
+    await this.queue
   }
 
   /** Makes a call whose answer an edit needs. Like an edit it waits for a server that is away; wanted says whether

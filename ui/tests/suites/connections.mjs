@@ -119,6 +119,7 @@ export function tests(world) {
         await page.goto(page.base + '/connections?add=desk')
         await page.getByRole('textbox', { name: /client.id/i }).fill('me')
         await page.getByLabel(/client.secret/i).fill('s3cret')
+        await until(async () => (await page.getByLabel('Name of the connection').inputValue()) !== 'front-desk', { what: 'a name that is free, once the connections are known' })
         await page.getByRole('dialog').getByRole('button', { name: /Sign in|Connect/ }).last().click()
         await page.getByRole('dialog').getByRole('alert').waitFor()
         assert.equal((await bell().call('GET', '/api/v1/connections')).items.filter((c) => c.connector === 'desk' && c.name !== 'front-desk').length, 0)

@@ -133,9 +133,9 @@ export function tests(world) {
       const { run } = await bell().call('POST', `/hooks/${id}`, { what: 'the looms' })
       await page.goto(`${page.base}/runs/${run}`)
       await page.getByText('Ship the looms?').first().waitFor()
-      await page.getByRole('button', { name: 'Decline' }).click()
+      await page.getByRole('button', { name: 'Decline', exact: true }).click()
       await page.getByText('Declined.').waitFor()
-      await page.getByRole('button', { name: 'Decline' }).waitFor({ state: 'detached' })
+      await page.getByRole('button', { name: 'Decline', exact: true }).waitFor({ state: 'detached' })
       await page.locator('h1:focus').waitFor()
       await page.getByText('Stopped by filter').first().waitFor()
     }),
