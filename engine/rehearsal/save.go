@@ -58,11 +58,11 @@ func (a AsTest) Text(ctx context.Context) (*TestText, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the run cannot be played again: %w", err)
 	}
-	for _, c := range calls {
-		a.note(c.input)
-	}
 	if len(calls) > maxSaved {
 		return nil, &engine.InputError{Message: fmt.Sprintf("the run made %d calls: one with at most %d can be a test", len(calls), maxSaved)}
+	}
+	for _, c := range calls {
+		a.note(c.input)
 	}
 	trigger, err := a.trigger()
 	if err != nil {
@@ -232,7 +232,7 @@ func (a *AsTest) note(v any) {
 			if _, word, ok := strings.Cut(text, " "); ok { // Bearer and the like
 				text = word
 			}
-			if len(text) >= leastSecret {
+			if len(text) >= leastSecret && !slices.Contains(a.used, text) {
 				a.used = append(a.used, text)
 			}
 		}
